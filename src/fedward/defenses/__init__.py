@@ -1,0 +1,9 @@
+"""Every defence by its name; adding one is one line here."""
+
+from typing import Any
+
+from fedward.defenses.mean import FedAvg as FedAvg
+
+DEFENSES: dict[str, type[Any]] = {
+    "fedavg": FedAvg,
+}

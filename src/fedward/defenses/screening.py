@@ -1,0 +1,61 @@
+"""No defence sees a row that is not a number, and none decides on too few rows."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fedward.protocol import Aggregation, Defense, Round, Verdict, hold
+
+D = TypeVar("D", bound=Defense)
+
+NOT_FINITE = Verdict(accepted=False, reason="the update holds NaN or Inf")
+BLOCK = 1 << 20
+
+
+def finite_rows(
+    updates: Float[Tensor, "clients params"],
+) -> Bool[Tensor, " clients"]:
+    """Rows without NaN or Inf, read in blocks of columns."""
+    finite = torch.ones(len(updates), dtype=torch.bool)
+    for block in updates.split(BLOCK, dim=1):
+        finite &= block.isfinite().all(dim=1).cpu()
+    return finite
+
+
+def screened(
+    decide: Callable[[D, Round], Aggregation],
+) -> Callable[[D, Round], Aggregation]:
+    """Decide on the usable rows only; the others get a verdict that says why.
+
+    With fewer usable rows than the defence needs, the round is held.
+    """
+
+    @wraps(decide)
+    def call(self: D, round: Round) -> Aggregation:
+        usable = finite_rows(round.updates)
+        count = int(usable.sum())
+        if count < self.needs:
+            name = type(self).__name__
+            reason = f"{name} needs at least {self.needs} usable updates, got {count}"
+            waiting = Verdict(accepted=False, reason=reason)
+            verdicts = tuple(waiting if ok else NOT_FINITE for ok in usable)
+            return hold(round, reason, verdicts)
+        if usable.all():
+            return decide(self, round)
+        kept = replace(
+            round,
+            updates=round.updates[usable],
+            weights=round.weights[usable],
+            clients=round.clients[usable],
+        )
+        decided = decide(self, kept)
+        rows = iter(decided.verdicts)
+        verdicts = tuple(next(rows) if ok else NOT_FINITE for ok in usable)
+        return replace(decided, verdicts=verdicts)
+
+    return call

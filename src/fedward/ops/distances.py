@@ -1,0 +1,34 @@
+"""Norms and pairwise distances of rows, float64 inside, read in blocks of columns."""
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+BLOCK = 1 << 20
+
+
+def row_norms(updates: Float[Tensor, "clients params"]) -> Float64[Tensor, " clients"]:
+    """L2 norm of every row."""
+    squares = torch.zeros(len(updates), dtype=torch.float64, device=updates.device)
+    for block in updates.split(BLOCK, dim=1):
+        squares += block.double().square().sum(dim=1)
+    return squares.sqrt().cpu()
+
+
+def pairwise_euclidean(
+    rows: Float[Tensor, "clients params"],
+) -> Float64[Tensor, "clients clients"]:
+    """Euclidean distances by differences: exact zeros on the diagonal, symmetric.
+
+    The form |x|^2 + |y|^2 - 2xy loses everything when rows are close to each other compared
+    with their length, which updates and models are; so differences, one row at a time.
+    """
+    count = len(rows)
+    squares = torch.zeros(count, count, dtype=torch.float64)
+    for block in rows.split(BLOCK // 8, dim=1):
+        wide = block.double()
+        for i in range(count - 1):
+            gaps = (wide[i + 1 :] - wide[i]).square().sum(dim=1).cpu()
+            squares[i, i + 1 :] += gaps
+            squares[i + 1 :, i] += gaps
+    return squares.sqrt()

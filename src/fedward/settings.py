@@ -1,0 +1,66 @@
+"""Settings are frozen, refuse unknown names, and say which names are known."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from difflib import get_close_matches
+from typing import Any, TypeVar, cast
+
+from pydantic import ConfigDict
+
+T = TypeVar("T")
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""For ``pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)``."""
+
+
+class UnknownName(ValueError):
+    """A name that nobody knows; the message lists the known ones and the nearest."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        listing = ", ".join(names) or "none"
+        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {listing}.")
+
+
+def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """The entry called ``name``.
+
+    Raises:
+        UnknownName: with the known names and the nearest one.
+    """
+    if name not in known:
+        raise UnknownName(kind, name, known)
+    return known[name]
+
+
+def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
+    """A settings object from a table ``{"name": ..., option: value}`` or a bare name.
+
+    An object of one of the known types is returned as it is.
+
+    Raises:
+        UnknownName: for an unknown name or option.
+        ValueError: for a value that the option cannot have.
+    """
+    if isinstance(table, tuple(known.values())):
+        return cast("T", table)
+    options = {"name": table} if isinstance(table, str) else dict(table)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ValueError(f"{kind} needs a name; known: {', '.join(sorted(known))}")
+    made = lookup(kind, name, known)
+    names = {field.name for field in fields(made)}  # type: ignore[arg-type]
+    for option in options:
+        if option not in names:
+            raise UnknownName(f"option of {kind} {name!r}:", option, names)
+    return made(**options)
+
+
+def as_table(kind: str, value: Any, known: Mapping[str, type[Any]]) -> dict[str, Any]:
+    """The inverse of `build`: ``{"name": ..., option: value}`` with every option."""
+    for name, made in known.items():
+        if type(value) is made:
+            return {"name": name, **asdict(value)}
+    raise UnknownName(kind, type(value).__name__, known)
