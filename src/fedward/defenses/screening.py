@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fedward.ops.blocks import column_blocks
 from fedward.protocol import Aggregation, Defense, Round, Verdict, hold
 
 D = TypeVar("D", bound=Defense)
 
 NOT_FINITE = Verdict(accepted=False, reason="the update holds NaN or Inf")
-BLOCK = 1 << 20
 
 
 def finite_rows(
@@ -22,7 +22,7 @@ def finite_rows(
 ) -> Bool[Tensor, " clients"]:
     """Rows without NaN or Inf, read in blocks of columns."""
     finite = torch.ones(len(updates), dtype=torch.bool)
-    for block in updates.split(BLOCK, dim=1):
+    for block in column_blocks(updates):
         finite &= block.isfinite().all(dim=1).cpu()
     return finite
 

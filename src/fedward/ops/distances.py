@@ -4,13 +4,13 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-BLOCK = 1 << 20
+from fedward.ops.blocks import column_blocks
 
 
 def row_norms(updates: Float[Tensor, "clients params"]) -> Float64[Tensor, " clients"]:
     """L2 norm of every row."""
     squares = torch.zeros(len(updates), dtype=torch.float64, device=updates.device)
-    for block in updates.split(BLOCK, dim=1):
+    for block in column_blocks(updates):
         squares += block.double().square().sum(dim=1)
     return squares.sqrt().cpu()
 
@@ -25,7 +25,7 @@ def pairwise_euclidean(
     """
     count = len(rows)
     squares = torch.zeros(count, count, dtype=torch.float64)
-    for block in rows.split(BLOCK // 8, dim=1):
+    for block in column_blocks(rows):
         wide = block.double()
         for i in range(count - 1):
             gaps = (wide[i + 1 :] - wide[i]).square().sum(dim=1).cpu()
