@@ -23,7 +23,7 @@ class Network(nn.Module):
     def forward(
         self,
         images: Float[Tensor, "batch channels height width"],
-        keep: Sequence[Float[Tensor, "batch units"]] = (),
+        keep: Sequence[Float[Tensor, "batch _"]] = (),
     ) -> Float[Tensor, "batch classes"]:
         """Logits of images in [0, 1]. Without masks nothing is dropped (evaluation)."""
         raise NotImplementedError
@@ -31,7 +31,7 @@ class Network(nn.Module):
 
 def dropout_masks(
     model: Network, batch: int, seed: int, step: int
-) -> tuple[Float[Tensor, "batch units"], ...]:
+) -> tuple[Float[Tensor, "batch _"], ...]:
     """Masks of one step, 0 or 2 (kept units are scaled by 1 / 0.5), on the CPU."""
     if not model.dropout:
         return ()

@@ -4,11 +4,13 @@ An engine computes, it never draws. Attacks change a plan's numbers; an engine c
 an attacker's plan from an honest one.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from pydantic import Field
 from pydantic.dataclasses import dataclass as settings
 from torch import Tensor
@@ -67,6 +69,9 @@ class LocalPlan:
         radius: the local model is projected onto this L2 ball round the global model.
         project_every: steps between projections; the last step always projects.
         dropout_seed: addresses the dropout masks, ``stream(dropout_seed, step)``.
+
+    Raises:
+        ValueError: if the parts do not fit together.
     """
 
     client: int
@@ -82,6 +87,52 @@ class LocalPlan:
     penalty: float = 0.0
     radius: float = math.inf
     project_every: int = 1
+
+    def __post_init__(self) -> None:
+        samples = sum(self.sizes)
+        lengths = len(self.indices), len(self.labels), len(self.stamped)
+        if lengths != (samples,) * 3:
+            raise ValueError(
+                f"client {self.client}: steps of {samples} images in all need as many "
+                "indices, labels and stamps, got {} and {} and {}".format(*lengths)
+            )
+        if len(self.lr) != len(self.sizes) or 0 in self.sizes:
+            raise ValueError(
+                f"client {self.client}: every step needs an image and a learning rate, got "
+                f"{len(self.lr)} rates for steps of {self.sizes} images"
+            )
+        if self.trigger is None and self.stamped.any():
+            raise ValueError(f"client {self.client}: stamped images need a trigger")
+
+    @cached_property
+    def spans(self) -> tuple[slice, ...]:
+        """Samples of every step."""
+        ends = itertools.accumulate(self.sizes, initial=0)
+        return tuple(slice(a, b) for a, b in itertools.pairwise(ends))
+
+    def projects(self, step: int) -> bool:
+        """Whether the local model is projected onto the ball after this step."""
+        last = step == len(self.sizes) - 1
+        return math.isfinite(self.radius) and (last or (step + 1) % self.project_every == 0)
+
+
+def batch(
+    plan: LocalPlan, pixels: UInt8[Tensor, "train channels height width"], step: int
+) -> tuple[Float[Tensor, "images channels height width"], Int64[Tensor, " images"]]:
+    """Images in [0, 1] and labels of one step, on the device of ``pixels``."""
+    span = plan.spans[step]
+    device = pixels.device
+    chosen = pixels[plan.indices[span].to(device)]
+    where = plan.stamped[span]
+    if plan.trigger is not None and where.any():
+        mask, value = plan.trigger.mask.to(device), plan.trigger.value.to(device)
+        chosen = stamp(chosen, Trigger(mask, value), where.to(device))
+    return unit(chosen), plan.labels[span].to(device)
+
+
+def unit(pixels: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Bytes as float32 in [0, 1]."""
+    return pixels.float().div_(255)
 
 
 def draw_plan(
