@@ -38,7 +38,8 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
 def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     """A settings object from a table ``{"name": ..., option: value}`` or a bare name.
 
-    An object of one of the known types is returned as it is.
+    An object of one of the known types is returned as it is. An option whose default is of
+    a known type is such a table itself.
 
     Raises:
         UnknownName: for an unknown name or option.
@@ -51,10 +52,12 @@ def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     if not isinstance(name, str):
         raise ValueError(f"{kind} needs a name; known: {', '.join(sorted(known))}")
     made = lookup(kind, name, known)
-    names = {field.name for field in fields(made)}  # type: ignore[arg-type]
-    for option in options:
-        if option not in names:
-            raise UnknownName(f"option of {kind} {name!r}:", option, names)
+    defaults = {field.name: field.default for field in fields(made)}  # type: ignore[arg-type]
+    for option, value in options.items():
+        if option not in defaults:
+            raise UnknownName(f"option of {kind} {name!r}:", option, defaults)
+        if isinstance(defaults[option], tuple(known.values())):
+            options[option] = build(kind, value, known)
     return made(**options)
 
 
@@ -62,5 +65,10 @@ def as_table(kind: str, value: Any, known: Mapping[str, type[Any]]) -> dict[str,
     """The inverse of `build`: ``{"name": ..., option: value}`` with every option."""
     for name, made in known.items():
         if type(value) is made:
-            return {"name": name, **asdict(value)}
+            inner = {
+                field.name: as_table(kind, getattr(value, field.name), known)
+                for field in fields(value)
+                if isinstance(getattr(value, field.name), tuple(known.values()))
+            }
+            return {"name": name, **asdict(value), **inner}
     raise UnknownName(kind, type(value).__name__, known)
