@@ -99,7 +99,7 @@ class Residual(nn.Module):
 
     def forward(
         self, images: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch width rows columns"]:
+    ) -> Float[Tensor, "batch outputs rows columns"]:
         """Features."""
         hidden = relu(self.norm1(self.conv1(images)))
         return relu(self.norm2(self.conv2(hidden)) + self.shortcut(images))
