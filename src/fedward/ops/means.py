@@ -5,12 +5,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+def weighted_sum(
+    updates: Float[Tensor, "clients params"], weights: Float[Tensor, " clients"]
+) -> Float[Tensor, " params"]:
+    """Sum of weight x row, in the rows' own dtype.
+
+    Rows of weight zero are not read, so a rejected row cannot leak in.
+    """
+    total = torch.zeros_like(updates[0])
+    for row, weight in zip(updates, weights.tolist(), strict=True):
+        if weight != 0:
+            total.add_(row, alpha=weight)
+    return total
+
+
 def weighted_mean(
     updates: Float[Tensor, "clients params"], weights: Float[Tensor, " clients"]
 ) -> Float[Tensor, " params"]:
     """Sum of weight x row over the sum of the weights, in the rows' own dtype.
-
-    Rows of weight zero are not read, so a rejected row cannot leak in.
 
     Raises:
         ValueError: if the weights are negative, not finite, or sum to zero.
@@ -21,9 +33,4 @@ def weighted_mean(
     total = weights.sum()
     if total == 0:
         raise ValueError("weights sum to zero: there is nothing to average")
-    shares = (weights / total).tolist()
-    mean = torch.zeros_like(updates[0])
-    for row, share in zip(updates, shares, strict=True):
-        if share > 0:
-            mean.add_(row, alpha=share)
-    return mean
+    return weighted_sum(updates, weights / total)
