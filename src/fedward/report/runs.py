@@ -1,0 +1,265 @@
+"""Run folders, read into frozen records: the input of everything that a report shows.
+
+The files and their fields are those of docs/architecture.md, "A run folder". Fields that
+are not known here are ignored, so that an older report reads a newer run.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from fedward.defenses import DEFENSES
+
+T = TypeVar("T")
+
+Metric = float | None | Mapping[str, float | None]
+"""A share in [0, 1], None where undefined, or one of those for each part of a trigger."""
+
+
+class BrokenRun(ValueError):
+    """A folder that is not a run, or a file of one that cannot be read."""
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """One line of ``rounds.jsonl``; shares in [0, 1]."""
+
+    round: int
+    attacked: bool
+    defended: bool
+    ma: float | None
+    asr: Mapping[str, float] | None
+    held: str | None
+    clients: int
+    attackers: int
+    admitted_attackers: int
+    rejected_benign: int
+    facts: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VerdictView:
+    """One line of ``verdicts.jsonl``: what became of one client in one round."""
+
+    round: int
+    client: int
+    malicious: bool
+    accepted: bool
+    reason: str
+    rarity: float | None = None
+    norm: float | None = None
+    factor: float | None = None
+    distance: float | None = None
+    core_distance: float | None = None
+    reachability: float | None = None
+    position: int | None = None
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """``result.json``, written when a run is finished."""
+
+    key: str
+    name: str
+    config: Mapping[str, Any]
+    rounds: int
+    metrics: Mapping[str, Metric]
+    params_sha256: str
+    seconds: float
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run folder.
+
+    Attributes:
+        folder: where it lies.
+        name: as its author called it.
+        key: hash of the configuration; None where the folder does not say it yet.
+        rounds: in ascending order, no round twice.
+        verdicts: of those rounds, ordered by round and client.
+        result: None while the run is unfinished.
+    """
+
+    folder: Path
+    name: str
+    key: str | None
+    config: Mapping[str, Any]
+    rounds: tuple[RoundView, ...]
+    verdicts: tuple[VerdictView, ...]
+    result: ResultView | None
+
+    @property
+    def attack(self) -> str | None:
+        """Name of the attack; None for a clean run."""
+        return named(self.config.get("attack"))
+
+    @property
+    def defense(self) -> str | None:
+        """Name of the defence."""
+        return named(self.config.get("defense"))
+
+    @property
+    def planned(self) -> int:
+        """How many rounds the run has when finished."""
+        planned = self.config.get("rounds")
+        return planned if isinstance(planned, int) else len(self.rounds)
+
+    @property
+    def selects(self) -> bool:
+        """Whether the defence accepts some clients and rejects others.
+
+        A defence that this version does not know selects if it ever rejected a client.
+        """
+        known = DEFENSES.get(self.defense or "")
+        if known is not None:
+            return bool(known.selects)
+        return any(not verdict.accepted for verdict in self.verdicts)
+
+    @cached_property
+    def by_round(self) -> Mapping[int, tuple[VerdictView, ...]]:
+        """The verdicts of each round that has any, in order."""
+        groups = itertools.groupby(self.verdicts, key=lambda verdict: verdict.round)
+        return {number: tuple(group) for number, group in groups}
+
+    @property
+    def attacked_rounds(self) -> tuple[int, ...]:
+        """Numbers of the rounds under attack."""
+        return tuple(record.round for record in self.rounds if record.attacked)
+
+
+def named(table: Any) -> str | None:
+    """The name of a part of a configuration, given as ``{"name": ...}`` or as a word."""
+    name = table.get("name") if isinstance(table, Mapping) else table
+    return None if name is None else str(name)
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """Run folders among the paths and directly inside them, each once, in order.
+
+    Raises:
+        BrokenRun: if a path is neither a run folder nor holds one.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise BrokenRun(f"{path} is not a folder")
+        inside = [path] if _is_run(path) else sorted(filter(_is_run, path.iterdir()))
+        if not inside:
+            raise BrokenRun(
+                f"{path} is not a run folder (it has no config.json) and holds none"
+            )
+        for folder in inside:
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values())
+
+
+def read_run(folder: Path) -> RunView:
+    """Read one run folder; a live one is read as far as it has come.
+
+    A half-written last line of an unfinished run is skipped. A round that was written
+    twice, as after a run was stopped and resumed, counts as it was written last.
+
+    Raises:
+        BrokenRun: if a file is missing or broken; the message names file and line.
+    """
+    if not _is_run(folder):
+        raise BrokenRun(f"{folder} is not a run folder: it has no config.json")
+    config = _read_json(folder / "config.json", dict[str, Any])
+    path = folder / "result.json"
+    result = _read_json(path, ResultView) if path.exists() else None
+    live = result is None
+    records = _read_lines(folder / "rounds.jsonl", RoundView, live)
+    rounds = {record.round: record for record in records}
+    # A live run may write verdicts between the two reads, so those of unread rounds go.
+    verdicts = {
+        (verdict.round, verdict.client): verdict
+        for verdict in _read_lines(folder / "verdicts.jsonl", VerdictView, live)
+        if verdict.round in rounds
+    }
+    return RunView(
+        folder=folder,
+        name=result.name if result else str(config.get("name") or folder.resolve().name),
+        key=result.key if result else named(config.get("key")),
+        config=config,
+        rounds=tuple(rounds[number] for number in sorted(rounds)),
+        verdicts=tuple(verdicts[place] for place in sorted(verdicts)),
+        result=result,
+    )
+
+
+def label_runs(runs: Sequence[RunView]) -> list[str]:
+    """A name for each run that no other has; settings tell runs of one name apart."""
+    labels = [run.name for run in runs]
+    for name in {name for name in labels if labels.count(name) > 1}:
+        alike = [i for i, run in enumerate(runs) if run.name == name]
+        flats = [dict(flatten(runs[i].config)) for i in alike]
+        keys = dict.fromkeys(itertools.chain.from_iterable(flats))
+        telling = [key for key in keys if len({flat.get(key) for flat in flats}) > 1]
+        for i, flat in zip(alike, flats, strict=True):
+            told = [f"{key} {flat[key]}" for key in telling[:3] if key in flat]
+            labels[i] = ", ".join([name, *told])
+    for i, label in enumerate(labels):
+        if labels.count(label) > 1:
+            labels[i] = f"{label} ({runs[i].folder.resolve().name}, {i + 1})"
+    return labels
+
+
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """The leaves of a nested table as ``("part.option", text)``, in order."""
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    return _parse(path.read_bytes(), TypeAdapter(kind).validate_json, str(path))
+
+
+def _read_lines(path: Path, kind: type[T], live: bool) -> list[T]:
+    """One record a line; of a live run the last line may be half-written."""
+    if not path.exists():
+        if live:
+            return []
+        raise BrokenRun(f"{path} is missing, though the run is finished")
+    adapter = TypeAdapter(kind)
+    lines = path.read_bytes().split(b"\n")
+    tail = lines.pop()
+    records = [
+        _parse(line, adapter.validate_json, f"{path}, line {number}")
+        for number, line in enumerate(lines, start=1)
+    ]
+    if tail and not live:
+        records.append(
+            _parse(tail, adapter.validate_json, f"{path}, line {len(lines) + 1}")
+        )
+    return records
+
+
+def _parse(text: bytes, validate: Callable[[bytes], T], where: str) -> T:
+    try:
+        return validate(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BrokenRun(f"{where}: {f'{place}: ' if place else ''}{first['msg']}") from None

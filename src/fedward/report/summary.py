@@ -1,0 +1,119 @@
+"""The report's first lines: what happened, in plain words, and the numbers to remember."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fedward.report.palette import RUNS
+from fedward.report.runs import RunView, named
+from fedward.report.tables import Cell, floor, percent, progress, share
+
+
+@dataclass(frozen=True)
+class Card:
+    """One run in a few numbers.
+
+    Attributes:
+        label: the run's name, unlike all others.
+        about: defence against attack, in words.
+        hue: index of the run's colour in the palette.
+        numbers: what is measured, and its value.
+    """
+
+    label: str
+    about: str
+    hue: int
+    numbers: tuple[tuple[str, Cell], ...]
+
+
+def about(runs: Sequence[RunView]) -> str:
+    """What all runs have in common, in one line, such as the data set and the attack."""
+    parts = [f"{len(runs)} run{'s' if len(runs) > 1 else ''}"]
+    for word, key in (("on", "dataset"), ("model", "model"), ("partition", "partition")):
+        names = list(dict.fromkeys(named(run.config.get(key)) for run in runs))
+        if None not in names:
+            parts.append(f"{word} {', '.join(map(str, names))}")
+    attacks = list(dict.fromkeys(run.attack for run in runs if run.attack))
+    parts.append(f"attack {', '.join(attacks)}" if attacks else "no attack")
+    return " · ".join(parts)
+
+
+def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
+    """One to three sentences on what the finished runs show."""
+    named = list(zip(runs, labels, strict=True))
+    struck = [
+        (success, run, label)
+        for run, label in named
+        if run.attack is not None and (success := share(run, "aasr")) is not None
+    ]
+    said = []
+    if struck:
+        struck.sort(key=lambda entry: entry[0])
+        said.append(_contrast(struck))
+        best = struck[0][1]
+        low = floor(best, runs, "aasr")
+        if low is not None:
+            said.append(
+                "A model that nobody attacked gives the attacker's answer on "
+                f"{percent(low)} of the same images: that is the floor."
+            )
+        if best.selects and share(best, "aer") is not None:
+            said.append(
+                f"{struck[0][2]} admitted {percent(share(best, 'aer'))} of the attackers' "
+                f"updates and turned away {percent(share(best, 'brr'))} of the honest ones."
+            )
+    elif any(run.result for run in runs):
+        reached = [
+            f"{label} {percent(share(run, 'ma_final'))}"
+            for run, label in named
+            if run.result
+        ]
+        said.append(f"Accuracy on clean test images: {', '.join(reached)}.")
+    open_ends = [
+        f"{label} ({progress(run)} rounds)" for run, label in named if run.result is None
+    ]
+    if open_ends:
+        said.append(f"Still to finish: {', '.join(open_ends)}.")
+    return said
+
+
+def _contrast(struck: Sequence[tuple[float, RunView, str]]) -> str:
+    """The weakest and the strongest defence in one sentence; entries ascend by AASR."""
+    (low, best, best_label), (high, worst, worst_label) = struck[0], struck[-1]
+    if len(struck) == 1:
+        return (
+            f"Under {best.attack} the backdoor works on {percent(low)} of the triggered "
+            f"images with {best_label}, which classifies "
+            f"{percent(share(best, 'ma_final'))} of the clean ones correctly."
+        )
+    return (
+        f"The backdoor works on {percent(high)} of the triggered images with {worst_label} "
+        f"and on {percent(low)} with {best_label}; they classify "
+        f"{percent(share(worst, 'ma_final'))} and {percent(share(best, 'ma_final'))} "
+        "of the clean images correctly."
+    )
+
+
+def cards(runs: Sequence[RunView], labels: Sequence[str]) -> list[Card]:
+    """A card a run."""
+    return [
+        _card(run, label, index % len(RUNS), runs)
+        for index, (run, label) in enumerate(zip(runs, labels, strict=True))
+    ]
+
+
+def _card(run: RunView, label: str, hue: int, runs: Sequence[RunView]) -> Card:
+    success = "aasr" if run.result and share(run, "aasr") is not None else "asr_final"
+    low = floor(run, runs, success)
+    note = "" if low is None else f"floor {percent(low)}"
+    words = {"aasr": "Attack success, mean", "asr_final": "Attack success, last"}
+    title = words[success] if run.attack else "Attacker's answer anyway"
+    numbers = [
+        (title, Cell(percent(share(run, success)), note)),
+        ("Accuracy", Cell(percent(share(run, "ma_final")))),
+        ("Attackers admitted", Cell(percent(share(run, "aer")))),
+        ("Honest rejected", Cell(percent(share(run, "brr")))),
+    ]
+    about = f"{run.defense or 'no defence'} against {run.attack or 'no attack'}"
+    if run.result is None:
+        about += f", unfinished: {progress(run)} rounds"
+    return Card(label, about, hue, tuple(numbers))

@@ -1,0 +1,88 @@
+"""How large every update was, what clipping made of it, and how far off it lay."""
+
+from collections.abc import Callable, Iterable
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from fedward.report.palette import ATTACKER, HONEST, INK, axis, round_axis, shorten, style
+from fedward.report.runs import RunView, VerdictView
+from fedward.report.verdicts import OUTCOMES
+
+PANELS: tuple[tuple[str, str, Callable[[VerdictView], float | None]], ...] = (
+    ("Update norm (L2)", "norm", lambda verdict: verdict.norm),
+    ("Clip factor", "factor", lambda verdict: verdict.factor),
+    ("Distance to group", "distance", lambda verdict: verdict.distance),
+)
+"""Title, word for the hover, and value of each panel of `sizes`."""
+
+
+def sizes(run: RunView) -> go.Figure | None:
+    """Norm, clip factor and distance of every update; None if none was recorded.
+
+    Panels with no value are left out. The clipping bound is drawn where recorded.
+    """
+    panels = [
+        panel for panel in PANELS if any(panel[2](v) is not None for v in run.verdicts)
+    ]
+    if not panels:
+        return None
+    figure = make_subplots(
+        rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.04
+    )
+    rounds = [record.round for record in run.rounds]
+    for row, (title, word, value) in enumerate(panels, start=1):
+        for trace in _dots(run, word, value, legend=row == 1):
+            figure.add_trace(trace, row=row, col=1)
+        options = {"type": "log"} if word == "norm" else {"rangemode": "tozero"}
+        figure.update_yaxes(axis(title, **options), row=row, col=1)
+        figure.update_xaxes(
+            round_axis("Round" if row == len(panels) else "", rounds), row=row, col=1
+        )
+    bound = [(r.round, r.facts["bound"]) for r in run.rounds if "bound" in r.facts]
+    if bound and panels[0][1] == "norm":
+        figure.add_trace(
+            go.Scatter(
+                x=[number for number, _ in bound],
+                y=[value for _, value in bound],
+                name="clipping bound",
+                mode="lines",
+                line={"color": INK.light, "width": 1.5, "dash": "dot", "shape": "hvh"},
+                hovertemplate="round %{x}<br>clipping bound %{y:.4g}<extra></extra>",
+            ),
+            row=1,
+            col=1,
+        )
+    return style(figure, 90 + 210 * len(panels))
+
+
+def _dots(
+    run: RunView, word: str, value: Callable[[VerdictView], float | None], legend: bool
+) -> Iterable[go.Scatter]:
+    """A trace each for honest clients and attackers, accepted and rejected."""
+    for malicious, accepted, name, _ in OUTCOMES:
+        kept = [
+            (verdict, number)
+            for verdict in run.verdicts
+            if (verdict.malicious, verdict.accepted) == (malicious, accepted)
+            and (number := value(verdict)) is not None
+        ]
+        colour = (ATTACKER if malicious else HONEST).light
+        shape = "diamond" if malicious else "circle"
+        yield go.Scatter(
+            x=[verdict.round for verdict, _ in kept],
+            y=[shorten(number) for _, number in kept],
+            customdata=[verdict.client for verdict, _ in kept],
+            name=name,
+            legendgroup=name,
+            showlegend=legend,
+            mode="markers",
+            marker={
+                "symbol": shape if accepted else f"{shape}-open",
+                "size": 7 if malicious else 6,
+                "color": colour,
+                "line": {"width": 1.4, "color": colour},
+                "opacity": 0.85,
+            },
+            hovertemplate=(f"round %{{x}}, client %{{customdata}}<br>{word} %{{y:.4g}}"),
+        )
