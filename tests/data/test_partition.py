@@ -128,7 +128,7 @@ def test_a_small_alpha_gives_a_class_to_few_clients() -> None:
         class_mix(Dirichlet(alpha=alpha, min_size=0)(labels, 10, 10, 0), labels, 10)
         for alpha in (0.01, 0.1, 1.0, 100.0)
     ]
-    # Share of a class that its largest holder has: near 1 at the uneven end, 1/10 at the even.
+    # Share of a class that its largest holder has; 1/10 were all holders equal.
     shares = [float(mix.max(dim=0).values.double().mean()) / 500 for mix in mixes]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.9
