@@ -64,7 +64,7 @@ def test_sets_that_need_no_file(name: str) -> None:
 def test_every_set_is_described() -> None:
     for name, known in DATASETS.items():
         assert known.title, name
-        assert known.paper, name
+        assert known.source, name
         assert known.licence, name
         assert len(known.classes) == 10
         assert bool(known.wanted) == bool(known.mirrors)

@@ -20,12 +20,12 @@ Parts = tuple[Images, Images]
 
 
 @dataclass(frozen=True)
-class Source:
+class Description:
     """A data set that `load` knows.
 
     Attributes:
         title: one line in plain words.
-        paper: who made it, and where it is described.
+        source: who made it, and where it is described.
         licence: what it may be used for.
         classes: the name of every label.
         shape: channels, height and width of an image.
@@ -39,7 +39,7 @@ class Source:
     """
 
     title: str
-    paper: str
+    source: str
     licence: str
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
@@ -69,52 +69,52 @@ def load(name: str, data_dir: Path | None = None, download: bool = True) -> Data
         DataError: if the files are damaged, belong to another set, or cannot be had; the
             message names the file, or every place looked at and what to provide.
     """
-    source = lookup("data set", name, DATASETS)
-    paths = _obtained(name, source, data_dir, download) if source.wanted else ()
-    train, test = source.read(paths)
+    known = lookup("data set", name, DATASETS)
+    paths = _obtained(name, known, data_dir, download) if known.wanted else ()
+    train, test = known.read(paths)
     where = f"{name} in {paths[0].parent}" if paths else name
-    _require_identity(where, source, train, test)
-    return Dataset(name, train, test, source.classes)
+    _require_identity(where, known, train, test)
+    return Dataset(name, train, test, known.classes)
 
 
 def _obtained(
-    name: str, source: Source, data_dir: Path | None, download: bool
+    name: str, known: Description, data_dir: Path | None, download: bool
 ) -> tuple[Path, ...]:
     searched = locate.folders(name, data_dir)
     for folder in searched:
-        paths = locate.find(source.wanted, folder)
+        paths = locate.find(known.wanted, folder)
         if paths:
             return paths
     complaint = "downloads are switched off"
     if download:
         try:
-            return fetch(source.wanted, source.mirrors, locate.cache() / name)
+            return fetch(known.wanted, known.mirrors, locate.cache() / name)
         except DownloadError as error:
             complaint = str(error)
-    names = ", ".join(one.name for one in source.wanted)
+    names = ", ".join(one.name for one in known.wanted)
     lines = [
         f"the data set {name} is not on this machine. Looked in:",
-        *(f"  {folder}: {locate.lacking(source.wanted, folder)}" for folder in searched),
+        *(f"  {folder}: {locate.lacking(known.wanted, folder)}" for folder in searched),
         f"and {complaint}",
         f"Put {names} (or the same unpacked) into {locate.cache() / name}, or into "
         f"a folder given by --data-dir or the variable {locate.VARIABLE}.",
     ]
-    if source.install:
-        lines.append(f"On Debian and Ubuntu, {source.install} provides them.")
+    if known.install:
+        lines.append(f"On Debian and Ubuntu, {known.install} provides them.")
     raise DataError("\n".join(lines))
 
 
-def _require_identity(where: str, source: Source, train: Images, test: Images) -> None:
+def _require_identity(where: str, known: Description, train: Images, test: Images) -> None:
     got = (len(train), len(test), train.shape)
-    if got != (source.train, source.test, source.shape):
+    if got != (known.train, known.test, known.shape):
         raise DataError(
-            f"{where} needs {source.train} training and {source.test} test images of shape "
-            f"{source.shape}, got {got[0]} and {got[1]} of shape {got[2]}"
+            f"{where} needs {known.train} training and {known.test} test images of shape "
+            f"{known.shape}, got {got[0]} and {got[1]} of shape {got[2]}"
         )
     # MNIST and Fashion-MNIST have the same file names, sizes and shapes.
     seen = hashlib.sha256(test.labels.byte().numpy().tobytes()).hexdigest()
-    for other, known in DATASETS.items():
-        if known is not source and known.test_labels == seen:
+    for other, another in DATASETS.items():
+        if another is not known and another.test_labels == seen:
             raise DataError(f"{where} needs its own files, got those of {other}")
 
 
@@ -159,10 +159,10 @@ LECUN = (
 )
 DIGITS = tuple("0123456789")
 
-DATASETS: dict[str, Source] = {
-    "mnist-small": Source(
+DATASETS: dict[str, Description] = {
+    "mnist-small": Description(
         title="Handwritten digits, a stratified sixth of MNIST that comes with the package",
-        paper=LECUN,
+        source=LECUN,
         licence="CC BY-SA 3.0 (Y. LeCun, C. Cortes)",
         classes=DIGITS,
         shape=(1, 28, 28),
@@ -170,9 +170,9 @@ DATASETS: dict[str, Source] = {
         test=2_000,
         read=_read_embedded,
     ),
-    "mnist": Source(
+    "mnist": Description(
         title="Handwritten digits",
-        paper=LECUN,
+        source=LECUN,
         licence="CC BY-SA 3.0 (Y. LeCun, C. Cortes)",
         classes=DIGITS,
         shape=(1, 28, 28),
@@ -192,9 +192,9 @@ DATASETS: dict[str, Source] = {
         ),
         test_labels="ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
     ),
-    "fashion-mnist": Source(
+    "fashion-mnist": Description(
         title="Articles of clothing, in the format of MNIST",
-        paper=(
+        source=(
             "H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a novel image dataset for "
             "benchmarking machine learning algorithms, 2017; https://arxiv.org/abs/1708.07747"
         ),
@@ -228,9 +228,9 @@ DATASETS: dict[str, Source] = {
         install="apt-get install dataset-fashion-mnist",
         test_labels="3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
     ),
-    "cifar10": Source(
+    "cifar10": Description(
         title="Small colour photographs of animals and vehicles",
-        paper=(
+        source=(
             "A. Krizhevsky, Learning multiple layers of features from tiny images, 2009; "
             "https://www.cs.toronto.edu/~kriz/cifar.html"
         ),
@@ -264,9 +264,9 @@ DATASETS: dict[str, Source] = {
             "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
         ),
     ),
-    "synthetic": Source(
+    "synthetic": Description(
         title="Bright spots on noise, made in a moment; for tests and trials",
-        paper="made by fedward.data.synthetic",
+        source="made by fedward.data.synthetic",
         licence="Apache-2.0",
         classes=tuple(f"spot {k}" for k in range(10)),
         shape=(1, 28, 28),
