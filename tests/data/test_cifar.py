@@ -8,7 +8,6 @@ import torch
 
 from fedward.data.cifar import RECORD, TEST, TRAIN, read_cifar10
 from fedward.data.images import DataError
-from tests.data.places import SHARED, full
 
 Batches = dict[str, bytes]
 Laid = Callable[[Path, dict[str, bytes]], Path]
@@ -135,13 +134,3 @@ def test_a_batch_that_is_a_folder_is_refused(tmp_path: Path, batches: Batches) -
     (path / TEST).mkdir()
     with pytest.raises(DataError, match=r"test_batch\.bin: cannot be read"):
         read_cifar10(path, COUNT)
-
-
-def test_the_real_archive() -> None:
-    train, test = read_cifar10(full(SHARED / "cifar-10-binary.tar.gz"))
-    assert train.labels.bincount().tolist() == [5000] * 10
-    assert test.labels.bincount().tolist() == [1000] * 10
-    # Published channel means of the training set, in [0, 1].
-    means = train.pixels.double().mean(dim=(0, 2, 3)) / 255
-    published = torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64)
-    assert torch.allclose(means, published, atol=1e-4)

@@ -81,6 +81,15 @@ def test_the_real_sets(name: str) -> None:
     # The test set of MNIST alone is not balanced; its digit counts are published.
     mnist = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert per_class.tolist() == (mnist if name == "mnist" else [1000] * 10)
+    # Published means of the training pixels, by channel, in [0, 1].
+    means = {
+        "mnist": [0.1307],
+        "fashion-mnist": [0.2860],
+        "cifar10": [0.4914, 0.4822, 0.4465],
+    }
+    sums = data.train.pixels.sum(dim=(0, 2, 3), dtype=torch.int64).double()
+    pixels = data.train.pixels[:, 0].numel()
+    assert (sums / pixels / 255).tolist() == pytest.approx(means[name], abs=1e-4)
 
 
 def test_files_of_another_set_are_recognised() -> None:
