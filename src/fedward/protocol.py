@@ -124,7 +124,7 @@ class Defense(Protocol):
     selects: ClassVar[bool]
     needs: ClassVar[int]
 
-    def __call__(self, round: Round) -> Aggregation:
+    def __call__(self, round: Round, /) -> Aggregation:
         """Decide one round; a pure function of it."""
         ...
 
