@@ -14,11 +14,16 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A run to write; the attack and the defence begin with round ``start``."""
+    """A run to write; attack and defence begin with round ``start``.
+
+    A quiet case measures the attack's trigger while nobody attacks; one without an attack
+    measures none.
+    """
 
     name: str
     defense: str = "fedward"
     attack: str | None = "dba"
+    quiet: bool = False
     planned: int = 30
     done: int | None = None
     start: int = 5
@@ -32,16 +37,23 @@ class Case:
         return self.planned if self.done is None else self.done
 
     @property
-    def finished(self) -> bool:
-        return self.rounds == self.planned
+    def key(self) -> str:
+        return f"{random.Random(repr(self)).getrandbits(48):012x}"
 
     @property
     def selects(self) -> bool:
         return self.defense != "fedavg"
 
+    def attacked(self, number: int) -> bool:
+        return self.attack is not None and not self.quiet and number >= self.start
+
+    def measures_parts(self, number: int) -> bool:
+        return number % 10 == 9 or number == self.rounds - 1
+
 
 def config_of(case: Case) -> Line:
     attack = {"name": case.attack, "pdr": 0.3125, "target": 2, "epochs": 6, "lr": 0.05}
+    stop = case.start if case.quiet else None
     return {
         "dataset": case.dataset,
         "model": "mnistnet",
@@ -51,8 +63,10 @@ def config_of(case: Case) -> Line:
         "rounds": case.planned,
         "training": {"epochs": 1, "batch": 64, "lr": 0.01, "momentum": 0.9},
         "attack": attack if case.attack else None,
-        "attackers": {"count": 4, "choice": "fixed", "start": case.start, "stop": None},
-        "defense": {"name": case.defense, "clip": "sorted"} if case.selects else "fedavg",
+        "attackers": {"count": 4, "choice": "fixed", "start": case.start, "stop": stop},
+        "defense": {"name": case.defense, **({"clip": "sorted"} if case.selects else {})},
+        "defend_from": None,
+        "measuring": {"every": 1, "parts_every": 10},
         "seed": case.seed,
     }
 
@@ -61,16 +75,19 @@ def write_run(folder: Path, case: Case) -> Path:
     """Write the folder; an unfinished case has no result."""
     folder.mkdir(parents=True)
     rng = random.Random(f"{case.name} {case.seed}")
-    records, verdicts = [], []
+    records: list[Line] = []
+    verdicts: list[Line] = []
     for number in range(case.rounds):
         seen = _verdicts(case, number, rng)
         verdicts += seen
         records.append(_record(case, number, seen, rng))
-    (folder / "config.json").write_text(json.dumps(config_of(case)))
+    config = {"key": case.key, **config_of(case)}
+    (folder / "config.json").write_text(json.dumps(config, indent=2))
     write_lines(folder / "rounds.jsonl", records)
     write_lines(folder / "verdicts.jsonl", verdicts)
-    if case.finished:
-        (folder / "result.json").write_text(json.dumps(_result(case, records, verdicts)))
+    if case.rounds == case.planned:
+        result = _result(case, records, verdicts)
+        (folder / "result.json").write_text(json.dumps(result, indent=2))
     return folder
 
 
@@ -78,29 +95,30 @@ def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def read_lines(path: Path) -> list[Line]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def _verdicts(case: Case, number: int, rng: random.Random) -> list[Line]:
-    attacked = case.attack is not None and number >= case.start
     defended = case.selects and number >= case.start
     others = [client for client in range(case.clients) if client not in ATTACKERS]
     lines: list[Line] = []
     for client in [*ATTACKERS, *sorted(rng.sample(others, 6))]:
-        malicious = attacked and client in ATTACKERS
-        gap = (
-            rng.gauss(34, 1.2) if malicious and rng.random() > 0.03 else rng.gauss(22, 2.4)
-        )
+        malicious = case.attacked(number) and client in ATTACKERS
+        odd = malicious and rng.random() > 0.03
+        gap = rng.gauss(34, 1.2) if odd else rng.gauss(22, 2.4)
         accepted = not defended or gap < 25.5
-        norm = rng.lognormvariate(1.15, 0.1) if malicious else rng.lognormvariate(0.35, 0.2)
+        norm = rng.lognormvariate(1.15 if malicious else 0.35, 0.2)
         lines.append({
             "round": number, "client": client, "malicious": malicious,
             "rarity": round(rng.random(), 3), "accepted": accepted,
             "reason": _reason(defended, accepted), "norm": norm,
-            "factor": min(1.0, 1.5 / norm) if defended and accepted else None,
+            "factor": min(1.0, 1.5 / norm) if accepted else None,
             "distance": gap if defended else None, "core_distance": None,
             "reachability": None, "position": None,
         })  # fmt: skip
     if defended:
-        walk = sorted(lines, key=lambda line: float(line["distance"]))
-        for place, line in enumerate(walk):
+        for place, line in enumerate(sorted(lines, key=lambda line: line["distance"])):
             line["position"] = place
             line["core_distance"] = line["distance"] - 0.5
             line["reachability"] = line["distance"] + rng.random() if place else None
@@ -114,17 +132,17 @@ def _reason(defended: bool, accepted: bool) -> str:
 
 
 def _record(case: Case, number: int, seen: Sequence[Line], rng: random.Random) -> Line:
-    attacked = any(line["malicious"] for line in seen)
     defended = number >= case.start
     taken = 1 - 0.75 ** max(0, number - case.start + 1)
-    success = 0.97 * taken if case.attack and not case.selects else 0.004
-    whole = min(1.0, max(0.0, success + rng.gauss(0.008, 0.003)))
-    growth = 1 - 0.78 ** (number + 2)
-    held = attacked and case.selects and number in (11, 12)
+    fooled = 0.97 * taken if case.attacked(number) and not case.selects else 0.004
+    whole = min(1.0, max(0.0, fooled + rng.gauss(0.008, 0.003)))
+    parts = {f"part {k}": whole / (2 + k) for k in range(4) if case.measures_parts(number)}
+    held = case.attacked(number) and case.selects and number in (11, 12)
     return {
-        "round": number, "attacked": attacked, "defended": defended,
-        "ma": 0.955 * growth + rng.gauss(0, 0.006) - 0.02 * case.selects,
-        "asr": {"whole": whole, **{f"part {k}": whole / (2 + k) for k in range(4)}},
+        "round": number, "attacked": any(line["malicious"] for line in seen),
+        "defended": defended,
+        "ma": 0.955 * (1 - 0.78 ** (number + 2)) - 0.02 * case.selects * rng.random(),
+        "asr": {"whole": whole, **parts} if case.attack else {},
         "held": "no majority group was found" if held else None,
         "facts": {"eps": 25.5, "bound": 1.5} if defended and case.selects else {},
         "clients": len(seen), "attackers": sum(line["malicious"] for line in seen),
@@ -137,40 +155,34 @@ def _record(case: Case, number: int, seen: Sequence[Line], rng: random.Random) -
 
 
 def _result(case: Case, records: Sequence[Line], verdicts: Sequence[Line]) -> Line:
-    struck = [record for record in records if record["attacked"]]
-    window = [record["asr"]["whole"] for record in struck]
-    parts = (
-        {f"part {k}": fmean(r["asr"][f"part {k}"] for r in struck) for k in range(4)}
-        if struck
-        else {}
-    )
+    asr = [record["asr"] for record in records[case.start :] if record["asr"]]
+    struck = sum(record["attackers"] for record in records) if case.selects else 0
     honest = [line for line in verdicts if not line["malicious"]]
     rejected = sum(not line["accepted"] for line in honest)
-    escapes = bool(struck) and case.selects
     return {
-        "key": f"{random.Random(case.name).getrandbits(64):016x}",
-        "name": case.name,
-        "config": config_of(case),
+        "key": case.key, "name": case.name, "config": config_of(case),
         "rounds": case.planned,
         "metrics": {
             "ma_final": records[-1]["ma"],
             "ma_last10": fmean(record["ma"] for record in records[-10:]),
-            "aasr": fmean(window) if window else None,
-            "aasr_from_10": fmean(window[5:]) if window[5:] else None,
-            "aasr_parts": parts,
-            "asr_final": records[-1]["asr"]["whole"],
-            "aer": sum(r["admitted_attackers"] for r in struck)
-            / sum(r["attackers"] for r in struck) if escapes else None,
+            "asr_final": asr[-1]["whole"] if asr else None,
+            "aasr": fmean(a["whole"] for a in asr) if asr else None,
+            "aasr_from_10": fmean(a["whole"] for a in asr[5:]) if asr[5:] else None,
+            "aasr_parts": {name: asr[-1][name] for name in asr[-1] if name != "whole"}
+            if asr else {},
+            "aer": sum(r["admitted_attackers"] for r in records) / struck
+            if struck else None,
             "brr": rejected / len(honest) if case.selects else None,
-            "brr_attacked": rejected / len(honest) if escapes else None,
+            "brr_attacked": rejected / len(honest) if struck else None,
             "brr_unattacked": None,
             "brr_rare": 0.25 if case.selects else None,
+            "held": 0.08 if case.selects else 0.0,
         },
-        "params_sha256": f"{random.Random(case.name).getrandbits(256):064x}",
-        "seconds": 78.25,
+        "params_sha256": f"{random.Random(case.key).getrandbits(256):064x}",
+        "seconds": 78.25, "finished": "2026-01-05T10:20:30Z",
         "provenance": {
-            "fedward": "0.1.0", "torch": "2.13.0", "python": "3.11.7", "device": "cpu",
-            "threads": 2, "engine": "reference", "commit": "0123abc",
-            **({"command": case.command} if case.command else {}),
+            "fedward": "0.1.0", "torch": "2.13.0", "python": "3.11.7",
+            "device": "cpu (a processor)", "threads": 2, "engine": "reference",
+            "commit": "0123abc", **({"command": case.command} if case.command else {}),
         },
     }  # fmt: skip

@@ -31,14 +31,13 @@ def report(
     put an unattacked run among them to see every attack success beside its floor.
     """
     from fedward.report.html import write_report
-    from fedward.report.runs import BrokenRun, find_runs
+    from fedward.report.runs import find_runs
 
+    folders = find_runs(runs)
     try:
-        folders = find_runs(runs)
         written = write_report(folders, out)
-    except (BrokenRun, OSError) as error:
-        typer.echo(f"No report was written: {error}", err=True)
-        raise typer.Exit(1) from None
+    except OSError as error:
+        raise ValueError(f"the report cannot be written: {error}") from error
     if as_json:
         typer.echo(json.dumps({"report": str(written), "runs": len(folders)}))
     else:

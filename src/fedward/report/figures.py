@@ -20,9 +20,6 @@ from fedward.report.palette import (
 )
 from fedward.report.runs import RoundView, RunView
 
-WHOLE = "whole"
-"""The probe of the whole trigger; others measure its parts."""
-
 PERCENT = {"ticksuffix": " %", "range": [-3, 103]}
 
 
@@ -48,9 +45,9 @@ def curves(runs: Sequence[RunView], labels: Sequence[str]) -> go.Figure:
         line = {"color": colour, "dash": dash, "width": 2.25}
         ma = [(r.round, r.ma) for r in run.rounds if r.ma is not None]
         figure.add_trace(_line(ma, label, line, label, "MA"), row=1, col=1)
-        for probe in dict.fromkeys(name for r in run.rounds for name in r.asr or {}):
-            asr = [(r.round, r.asr[probe]) for r in run.rounds if r.asr and probe in r.asr]
-            if probe == WHOLE:
+        for probe in dict.fromkeys(name for r in run.rounds for name in r.asr):
+            asr = [(r.round, r.asr[probe]) for r in run.rounds if probe in r.asr]
+            if probe == run.headline:
                 trace = _line(asr, label, line, label, "ASR", showlegend=False)
             else:
                 trace = _part(figure, asr, label, probe, colour)
@@ -85,11 +82,10 @@ def _line(
         x=[number for number, _ in points],
         y=[shorten(100 * share) for _, share in points],
         name=literal(name),
-        mode="lines" if len(points) > 1 else "markers",
         line=line,
         legendgroup=literal(group),
         hovertemplate=f"round %{{x}}<br>{what} %{{y:.2f}} %",
-        **options,
+        **{"mode": "lines" if len(points) > 1 else "markers", **options},
     )
 
 
@@ -111,6 +107,7 @@ def _part(
         line,
         group,
         what,
+        mode="lines+markers",
         visible="legendonly",
         showlegend=first,
         legendrank=2000,
@@ -188,7 +185,8 @@ def rates(runs: Sequence[RunView], labels: Sequence[str]) -> go.Figure | None:
     if sum(run.selects for run in runs) > 3:
         figure.update_traces(visible=False, selector={"mode": "markers"})
     rounds = [record.round for run in runs for record in run.rounds]
-    top = max([10.0, *(share for trace in figure.data for share in trace.y)])
+    seen = [trace for trace in figure.data if trace.visible is not False]
+    top = max([10.0, *(share for trace in seen for share in trace.y)])
     shares = {"ticksuffix": " %", "range": [-0.05 * top, 1.06 * top]}
     figure.update_layout(
         xaxis=round_axis("", rounds),

@@ -105,9 +105,9 @@ def render(runs: Sequence[RunView]) -> str:
         parts=tables.parts_table(runs, labels),
         meanings=tables.METRICS.values(),
         curves_chart=_chart(
-            "curves", "MA and ASR over rounds", figures.curves(runs, labels)
+            "ma-asr", "MA and ASR over rounds", figures.curves(runs, labels)
         ),
-        rates=_chart("rates", "AER and BRR over rounds", figures.rates(runs, labels)),
+        rates=_chart("aer-brr", "AER and BRR over rounds", figures.rates(runs, labels)),
         panels=panels,
         first=_first(runs),
         settings=tables.settings_table(runs, labels),

@@ -108,6 +108,7 @@ def style(figure: go.Figure, height: int) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor=FIELD.light,
         margin={"l": 64, "r": 16, "t": 48, "b": 48},
+        showlegend=True,
         legend={
             "orientation": "h",
             "y": 1.0,

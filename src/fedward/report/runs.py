@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from fedward.defenses import DEFENSES
 
 T = TypeVar("T")
+Parse = Callable[[bytes], T]
 
 Metric = float | None | Mapping[str, float | None]
 """A share in [0, 1], None where undefined, or one of those for each part of a trigger."""
@@ -28,13 +29,17 @@ class BrokenRun(ValueError):
 
 @dataclass(frozen=True)
 class RoundView:
-    """One line of ``rounds.jsonl``; shares in [0, 1]."""
+    """One line of ``rounds.jsonl``; shares in [0, 1].
+
+    Attributes:
+        asr: by probe, the headline first; empty in rounds that did not measure it.
+    """
 
     round: int
     attacked: bool
     defended: bool
     ma: float | None
-    asr: Mapping[str, float] | None
+    asr: Annotated[Mapping[str, float], BeforeValidator(lambda asr: asr or {})]
     held: str | None
     clients: int
     attackers: int
@@ -74,6 +79,7 @@ class ResultView:
     params_sha256: str
     seconds: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    finished: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class RunView:
 
     Attributes:
         folder: where it lies.
-        name: as its author called it.
+        name: as its result calls it; until it has one, its defence.
         key: hash of the configuration; None where the folder does not say it yet.
         rounds: in ascending order, no round twice.
         verdicts: of those rounds, ordered by round and client.
@@ -99,8 +105,18 @@ class RunView:
 
     @property
     def attack(self) -> str | None:
-        """Name of the attack; None for a clean run."""
+        """Name of the attack, which may only be measured, not made; see `clean`."""
         return named(self.config.get("attack"))
+
+    @property
+    def clean(self) -> bool:
+        """Whether nobody ever attacks: no attack, no attackers, or no time for it."""
+        attackers = self.config.get("attackers")
+        if self.attack is None or not isinstance(attackers, Mapping):
+            return self.attack is None
+        stop, start = attackers.get("stop"), attackers.get("start") or 0
+        end = self.planned if stop is None else min(stop, self.planned)
+        return attackers.get("count") == 0 or bool(end <= start)
 
     @property
     def defense(self) -> str | None:
@@ -112,6 +128,11 @@ class RunView:
         """How many rounds the run has when finished."""
         planned = self.config.get("rounds")
         return planned if isinstance(planned, int) else len(self.rounds)
+
+    @cached_property
+    def headline(self) -> str:
+        """The probe that stands for the attack's success: the first one measured."""
+        return next((probe for record in self.rounds for probe in record.asr), "whole")
 
     @property
     def selects(self) -> bool:
@@ -134,6 +155,12 @@ class RunView:
     def attacked_rounds(self) -> tuple[int, ...]:
         """Numbers of the rounds under attack."""
         return tuple(record.round for record in self.rounds if record.attacked)
+
+
+CONFIG = TypeAdapter(dict[str, Any]).validate_json
+ROUND = TypeAdapter(RoundView).validate_json
+VERDICT = TypeAdapter(VerdictView).validate_json
+RESULT = TypeAdapter(ResultView).validate_json
 
 
 def named(table: Any) -> str | None:
@@ -173,27 +200,31 @@ def read_run(folder: Path) -> RunView:
     """
     if not _is_run(folder):
         raise BrokenRun(f"{folder} is not a run folder: it has no config.json")
-    config = _read_json(folder / "config.json", dict[str, Any])
+    config = _read_json(folder / "config.json", CONFIG)
     path = folder / "result.json"
-    result = _read_json(path, ResultView) if path.exists() else None
+    result = _read_json(path, RESULT) if path.exists() else None
     live = result is None
-    records = _read_lines(folder / "rounds.jsonl", RoundView, live)
+    records = _read_lines(folder / "rounds.jsonl", ROUND, live)
     rounds = {record.round: record for record in records}
     # A live run may write verdicts between the two reads, so those of unread rounds go.
     verdicts = {
         (verdict.round, verdict.client): verdict
-        for verdict in _read_lines(folder / "verdicts.jsonl", VerdictView, live)
+        for verdict in _read_lines(folder / "verdicts.jsonl", VERDICT, live)
         if verdict.round in rounds
     }
     return RunView(
         folder=folder,
-        name=result.name if result else str(config.get("name") or folder.resolve().name),
+        name=result.name if result else _provisional_name(config, folder),
         key=result.key if result else named(config.get("key")),
-        config=config,
+        config={name: value for name, value in config.items() if name != "key"},
         rounds=tuple(rounds[number] for number in sorted(rounds)),
         verdicts=tuple(verdicts[place] for place in sorted(verdicts)),
         result=result,
     )
+
+
+def _provisional_name(config: Mapping[str, Any], folder: Path) -> str:
+    return named(config.get("defense")) or folder.resolve().name
 
 
 def label_runs(runs: Sequence[RunView]) -> list[str]:
@@ -232,33 +263,30 @@ def _is_run(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def _read_json(path: Path, kind: type[T]) -> T:
-    return _parse(path.read_bytes(), TypeAdapter(kind).validate_json, str(path))
+def _read_json(path: Path, parse: Parse[T]) -> T:
+    return _checked(path.read_bytes(), parse, str(path))
 
 
-def _read_lines(path: Path, kind: type[T], live: bool) -> list[T]:
+def _read_lines(path: Path, parse: Parse[T], live: bool) -> list[T]:
     """One record a line; of a live run the last line may be half-written."""
     if not path.exists():
         if live:
             return []
         raise BrokenRun(f"{path} is missing, though the run is finished")
-    adapter = TypeAdapter(kind)
     lines = path.read_bytes().split(b"\n")
     tail = lines.pop()
     records = [
-        _parse(line, adapter.validate_json, f"{path}, line {number}")
+        _checked(line, parse, f"{path}, line {number}")
         for number, line in enumerate(lines, start=1)
     ]
     if tail and not live:
-        records.append(
-            _parse(tail, adapter.validate_json, f"{path}, line {len(lines) + 1}")
-        )
+        records.append(_checked(tail, parse, f"{path}, line {len(lines) + 1}"))
     return records
 
 
-def _parse(text: bytes, validate: Callable[[bytes], T], where: str) -> T:
+def _checked(text: bytes, parse: Parse[T], where: str) -> T:
     try:
-        return validate(text)
+        return parse(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

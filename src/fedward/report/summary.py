@@ -32,8 +32,8 @@ def about(runs: Sequence[RunView]) -> str:
         names = list(dict.fromkeys(named(run.config.get(key)) for run in runs))
         if None not in names:
             parts.append(f"{word} {', '.join(map(str, names))}")
-    attacks = list(dict.fromkeys(run.attack for run in runs if run.attack))
-    parts.append(f"attack {', '.join(attacks)}" if attacks else "no attack")
+    attacks = list(dict.fromkeys(run.attack for run in runs if not run.clean))
+    parts.append(f"attack {', '.join(map(str, attacks))}" if attacks else "no attack")
     return " · ".join(parts)
 
 
@@ -43,7 +43,7 @@ def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
     struck = [
         (success, run, label)
         for run, label in named
-        if run.attack is not None and (success := share(run, "aasr")) is not None
+        if not run.clean and (success := share(run, "aasr")) is not None
     ]
     said = []
     if struck:
@@ -106,14 +106,16 @@ def _card(run: RunView, label: str, hue: int, runs: Sequence[RunView]) -> Card:
     low = floor(run, runs, success)
     note = "" if low is None else f"floor {percent(low)}"
     words = {"aasr": "Attack success, mean", "asr_final": "Attack success, last"}
-    title = words[success] if run.attack else "Attacker's answer anyway"
+    title = "Attacker's answer anyway" if run.clean else words[success]
     numbers = [
         (title, Cell(percent(share(run, success)), note)),
         ("Accuracy", Cell(percent(share(run, "ma_final")))),
         ("Attackers admitted", Cell(percent(share(run, "aer")))),
         ("Honest rejected", Cell(percent(share(run, "brr")))),
     ]
-    about = f"{run.defense or 'no defence'} against {run.attack or 'no attack'}"
+    about = (
+        f"{run.defense or 'no defence'} against {'no attack' if run.clean else run.attack}"
+    )
     if run.result is None:
         about += f", unfinished: {progress(run)} rounds"
     return Card(label, about, hue, tuple(numbers))

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from fedward.report.figures import WHOLE
 from fedward.report.palette import DASH
 from fedward.report.runs import Metric, RunView, flatten
 
@@ -24,7 +23,8 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "brr": ("BRR", "Honest clients rejected, of the honest clients taking part"),
     "brr_attacked": ("BRR attacked", "BRR over rounds in which someone attacked"),
     "brr_unattacked": ("BRR unattacked", "BRR over rounds in which nobody attacked"),
-    "brr_rare": ("BRR rare", "BRR of the clients that hold the rarest classes"),
+    "brr_rare": ("BRR rare", "BRR of the quarter of clients whose classes are rarest"),
+    "held": ("Held", "Rounds in which the model was kept as it was, of those defended"),
 }
 """Key in the store, heading, and meaning, in the order of the columns."""
 
@@ -73,11 +73,9 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.2f}\N{NO-BREAK SPACE}%"
 
 
-def last_asr(run: RunView, probe: str = WHOLE) -> float | None:
+def last_asr(run: RunView) -> float | None:
     """Attack success in the last round that measured it."""
-    measured = [
-        record.asr[probe] for record in run.rounds if record.asr and probe in record.asr
-    ]
+    measured = [r.asr[run.headline] for r in run.rounds if run.headline in r.asr]
     return measured[-1] if measured else None
 
 
@@ -109,11 +107,11 @@ def find_clean(run: RunView, runs: Sequence[RunView]) -> RunView | None:
     alike = [
         (sum(own.get(key) == text for key, text in flatten(other.config)), -place, other)
         for place, other in enumerate(runs)
-        if other.attack is None
+        if other.clean
         and other.config.get("dataset") == run.config.get("dataset")
         and last_asr(other) is not None
     ]
-    if run.attack is None or not alike:
+    if run.clean or not alike:
         return None
     return max(alike, key=lambda candidate: candidate[:2])[2]
 
@@ -133,9 +131,9 @@ def floor(run: RunView, runs: Sequence[RunView], key: str) -> float | None:
     first = int(key.removeprefix("aasr_from_")) if key.startswith("aasr_from_") else 0
     rounds = {number for number in run.attacked_rounds if number >= first}
     measured = [
-        record.asr[WHOLE]
+        record.asr[clean.headline]
         for record in clean.rounds
-        if record.round in rounds and record.asr and WHOLE in record.asr
+        if record.round in rounds and clean.headline in record.asr
     ]
     return fmean(measured) if measured else None
 
@@ -234,6 +232,8 @@ def _provenance(run: RunView) -> dict[str, str]:
         spent = [record.seconds[phase] for record in run.rounds if phase in record.seconds]
         facts[f"seconds a round, {phase}"] = f"{fmean(spent):.3g}"
     if run.result is not None:
+        if run.result.finished is not None:
+            facts["finished"] = run.result.finished
         facts["seconds in all"] = f"{run.result.seconds:.1f}"
         facts.update(flatten(run.result.provenance))
         facts["final model (SHA-256)"] = run.result.params_sha256

@@ -1,0 +1,71 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from fedward.cli.report import report
+from tests.report.folders import Case, write_run
+
+app = typer.Typer()
+app.command()(report)
+
+
+def call(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    for name in ("a", "b"):
+        write_run(tmp_path / "runs" / name, Case(name=name, planned=2))
+    return tmp_path / "runs"
+
+
+def test_says_where_the_report_is(pair: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "r.html"
+    done = call(pair, "--out", out)
+    assert (done.exit_code, done.stdout) == (0, f"Report of 2 runs: {out}\n")
+    assert "</html>" in out.read_text()
+
+
+def test_says_so_to_machines(pair: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.html"
+    done = call(pair / "a", pair / "a", "--out", out, "--json")
+    assert json.loads(done.stdout) == {"report": str(out), "runs": 1}
+
+
+def test_lands_in_the_current_folder(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(pair / "b").stdout == "Report of 1 run: report.html\n"
+    assert (tmp_path / "report.html").exists()
+
+
+def test_opens_the_browser_when_asked(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    out = tmp_path / "r.html"
+    call(pair, "--out", out)
+    assert opened == []
+    call(pair, "--out", out, "--open")
+    assert opened == [out.as_uri()]
+
+
+def test_what_is_no_run_is_the_users_to_mend(tmp_path: Path) -> None:
+    done = call(tmp_path / "absent")
+    assert isinstance(done.exception, ValueError)
+    assert "absent is not a folder" in str(done.exception)
+
+
+def test_a_place_that_cannot_be_written_is_named(pair: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "r.html"
+    done = call(pair, "--out", out)
+    assert isinstance(done.exception, ValueError)
+    assert os.fspath(out.parent) in str(done.exception)
