@@ -1,0 +1,255 @@
+"""What clients answered, judged before any of it is used.
+
+A reply is used as a whole or not at all, and what is wrong with it is a verdict, never an
+exception: no client can stop a round.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from flwr.app import ConfigRecord, Message, Metadata, MetricRecord, RecordDict
+from jaxtyping import Float
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass as settings
+from torch import Tensor
+
+from fedward.flower.arrays import GlobalModel, Refused
+from fedward.ops.distances import row_norms
+from fedward.protocol import Verdict
+from fedward.settings import STRICT
+
+REASON_CHARACTERS = 200
+"""Longest text of a client that is repeated in a verdict."""
+
+
+@settings(frozen=True, kw_only=True, config=STRICT)
+class Limits:
+    """Beyond these a reply is absurd, whatever the defence would think of it.
+
+    Attributes:
+        norm_ratio: norm of the update, in norms of the global model (at least 1).
+        magnitude: largest absolute value of an entry of a buffer.
+        samples: largest sample count that a client may claim.
+        other_bytes: bytes of everything in a reply that is not an array.
+    """
+
+    norm_ratio: float = Field(default=1e3, gt=0)
+    magnitude: float = Field(default=1e9, gt=0)
+    samples: float = Field(default=1e9, gt=0)
+    other_bytes: int = Field(default=1 << 20, ge=0)
+
+
+@dataclass(frozen=True)
+class Received:
+    """The usable replies of a round, in ascending order of node.
+
+    Attributes:
+        nodes: who sent each row.
+        updates: local minus global parameters.
+        weights: sample counts as claimed.
+        buffers: arrays of each reply that are not parameters.
+        metrics: the other numbers that each client reported.
+        refused: every node whose reply is not used, with the reason.
+    """
+
+    nodes: tuple[int, ...]
+    updates: Float[Tensor, "clients params"]
+    weights: Float[Tensor, " clients"]
+    buffers: tuple[Mapping[str, NDArray[Any]], ...]
+    metrics: tuple[Mapping[str, float], ...]
+    refused: Mapping[int, Verdict]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who was asked this round.
+
+    Attributes:
+        nodes: every node that a message went to.
+        messages: node by message. Flower's grid gives replies out by the message that they
+            answer, so this says whose a reply is, whatever the reply itself claims.
+    """
+
+    nodes: frozenset[int]
+    messages: Mapping[str, int]
+
+    @classmethod
+    def of(cls, sent: Iterable[Metadata]) -> "Asked":
+        """From the messages' metadata, after the grid has numbered them."""
+        pairs = [(metadata.message_id, metadata.dst_node_id) for metadata in sent]
+        return cls(
+            frozenset(node for _, node in pairs),
+            {message: node for message, node in pairs if message},
+        )
+
+    def sender(self, reply: Message) -> int:
+        """The node that a reply comes from."""
+        claimed = reply.metadata.src_node_id
+        return self.messages.get(reply.metadata.reply_to_message_id, claimed)
+
+
+def receive(
+    replies: Iterable[Message],
+    asked: Asked,
+    model: GlobalModel,
+    weight_key: str,
+    limits: Limits,
+) -> Received:
+    """Sort a round's replies by node, refuse what cannot be used and say why.
+
+    Args:
+        replies: in any order.
+        asked: who was asked; the others' replies are refused.
+        model: what was sent.
+        weight_key: where a reply holds its sample count.
+        limits: what is absurd.
+    """
+    by_node: dict[int, list[Message]] = {}
+    for reply in replies:
+        by_node.setdefault(asked.sender(reply), []).append(reply)
+    refused = {node: "no reply in time" for node in asked.nodes}
+    updates = model.params.new_empty(len(by_node), model.layout.params)
+    kept: list[int] = []
+    weights, buffers, metrics = [], [], []
+    for node in sorted(by_node):
+        refused.pop(node, None)
+        try:
+            if node not in asked.nodes:
+                raise Refused("the node was not asked this round")
+            if len(by_node[node]) > 1:
+                raise Refused(f"{len(by_node[node])} replies instead of one")
+            content = _content(by_node[node][0], node, limits)
+            row = updates[len(kept)]
+            held = _buffers(content, model, row, limits)
+            samples, others = _numbers(content, weight_key, limits)
+        except Refused as refusal:
+            refused[node] = str(refusal)
+            continue
+        kept.append(node)
+        buffers.append(held)
+        weights.append(samples)
+        metrics.append(others)
+    return Received(
+        nodes=tuple(kept),
+        updates=updates[: len(kept)],
+        weights=torch.tensor(weights, dtype=torch.float32),
+        buffers=tuple(buffers),
+        metrics=tuple(metrics),
+        refused={n: Verdict(accepted=False, reason=why) for n, why in refused.items()},
+    )
+
+
+def _content(reply: Message, node: int, limits: Limits) -> RecordDict:
+    """What a reply holds, if it is not an error, not another's and not a burden."""
+    if reply.has_error():
+        raise Refused(f"the client failed: {printable(reply.error.reason)}")
+    if reply.metadata.src_node_id != node:
+        raise Refused("the reply names another node as its sender")
+    content = reply.content
+    others = [r for r in content.values() if isinstance(r, MetricRecord | ConfigRecord)]
+    size = sum(record.count_bytes() for record in others)
+    if size > limits.other_bytes:
+        raise Refused(
+            f"{size} bytes beside the arrays, at most {limits.other_bytes} allowed"
+        )
+    return content
+
+
+def printable(text: str | None) -> str:
+    """A client's words in one line that cannot forge another one or move a cursor."""
+    words = " ".join((text or "no reason given").split())
+    return "".join(c if c.isprintable() else "?" for c in words)[:REASON_CHARACTERS]
+
+
+def _buffers(
+    content: RecordDict, model: GlobalModel, row: Float[Tensor, " params"], limits: Limits
+) -> dict[str, NDArray[Any]]:
+    """Write the update into a row and return the other arrays, checked."""
+    records = list(content.array_records.values())
+    if len(records) != 1:
+        raise Refused(f"{len(records)} array records instead of one")
+    arrays = model.decode(records[0])
+    model.write_update(arrays, row)
+    norm = float(row_norms(row[None])[0])
+    if not math.isfinite(norm):
+        raise Refused("the update holds NaN or Inf")
+    size = max(1.0, float(row_norms(model.params[None])[0]))
+    if norm > limits.norm_ratio * size:
+        raise Refused(
+            f"the update's norm is {norm:.3g}, over {limits.norm_ratio:g} times the model's"
+        )
+    for name in model.buffers:
+        # A copy: a view would keep the reply's bytes alive.
+        arrays[name] = arrays[name].copy()
+        if not np.all(np.abs(arrays[name].astype(np.float64)) <= limits.magnitude):
+            raise Refused(f"array {name!r} holds NaN or absurd values")
+    return {name: arrays[name] for name in model.buffers}
+
+
+def _numbers(
+    content: RecordDict, weight_key: str, limits: Limits
+) -> tuple[float, dict[str, float]]:
+    """The sample count and the other numbers of a reply."""
+    records = list(content.metric_records.values())
+    if len(records) != 1:
+        raise Refused(f"{len(records)} metric records instead of one")
+    samples = records[0].get(weight_key)
+    if not isinstance(samples, int | float):
+        raise Refused(f"{weight_key!r} is not a number")
+    # Written so that NaN is refused too.
+    if not 0 < samples <= limits.samples:
+        raise Refused(
+            f"{weight_key!r} is {samples:g}, not between 0 and {limits.samples:g}"
+        )
+    others = {
+        key: float(value)
+        for key, value in records[0].items()
+        if key != weight_key and isinstance(value, int | float) and math.isfinite(value)
+    }
+    return float(samples), others
+
+
+def mean_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Unweighted means of the numbers that all clients reported; claims, not facts."""
+    if not metrics:
+        return {}
+    shared = set(metrics[0]).intersection(*metrics[1:])
+    return {key: sum(m[key] for m in metrics) / len(metrics) for key in sorted(shared)}
+
+
+def usable_evaluations(
+    replies: Iterable[Message], weight_key: str, limits: Limits
+) -> tuple[list[Message], dict[int, str]]:
+    """Evaluation replies that cannot stop or steer the server, and who was refused why.
+
+    Flower ends a run when the replies' metrics have different names. The names that most
+    clients use are kept (the first in order on a tie), and every client counts once: a
+    claimed sample count buys nothing.
+    """
+    held: dict[int, tuple[Message, dict[str, float]]] = {}
+    refused: dict[int, str] = {}
+    for reply in sorted(replies, key=lambda reply: reply.metadata.src_node_id):
+        node = reply.metadata.src_node_id
+        try:
+            if node in held or node in refused:
+                raise Refused("several replies instead of one")
+            _, numbers = _numbers(_content(reply, node, limits), weight_key, limits)
+            held[node] = (reply, numbers)
+        except Refused as refusal:
+            held.pop(node, None)
+            refused[node] = str(refusal)
+    names = [tuple(sorted(numbers)) for _, numbers in held.values()]
+    common = max(sorted(set(names)), key=names.count, default=())
+    usable = []
+    for node, (reply, numbers) in held.items():
+        if tuple(sorted(numbers)) != common:
+            refused[node] = "metrics with other names than most clients'"
+            continue
+        record = MetricRecord({**numbers, weight_key: 1})
+        usable.append(Message(RecordDict({"metrics": record}), reply_to=reply))
+    return usable, refused

@@ -1,0 +1,307 @@
+"""Any of our defences inside any Flower strategy, as one more strategy round it.
+
+Flower's own robust strategies are aggregation and detection in one class each. Here the
+wrapped strategy keeps what it is good at (sampling nodes, server momentum, evaluation) and
+sees a single reply a round: the model after the defended update.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from logging import getLogger
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import (
+    Bulyan,
+    FedAvg,
+    FedMedian,
+    FedTrimmedAvg,
+    Krum,
+    MultiKrum,
+    Result,
+    Strategy,
+)
+
+from fedward.defenses import Fedward
+from fedward.flower.arrays import BUFFERS, GlobalModel, combine, to_record
+from fedward.flower.figures import figures, shifted, tell
+from fedward.flower.journal import Decided, Journal
+from fedward.flower.replies import (
+    Asked,
+    Limits,
+    Received,
+    mean_metrics,
+    receive,
+    usable_evaluations,
+)
+from fedward.flower.resume import Progress
+from fedward.flower.sampling import SortedNodes, seeded
+from fedward.protocol import Aggregation, Defense, Round, hold
+from fedward.seeds import derive, stream
+
+CHOOSERS = (Bulyan, FedMedian, FedTrimmedAvg, Krum, MultiKrum)
+"""Strategies that choose among the replies themselves; they would see one."""
+
+log = getLogger("fedward.flower")
+
+T = TypeVar("T")
+
+Evaluate = Callable[[int, ArrayRecord], MetricRecord | None]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a round has begun with; its messages have no number before they are pushed."""
+
+    model: GlobalModel
+    messages: tuple[Message, ...]
+    began: float
+
+
+class Defended(Strategy):
+    """A strategy whose training replies pass a defence before they are applied.
+
+    ``Defended(FedAvg(), defense=Fedward(), folder="runs/hospital").start(grid, arrays)``
+
+    Args:
+        strategy: configures rounds, applies the defended update and evaluates; Flower's
+            FedAvg by default.
+        defense: decides on the updates.
+        folder: where verdicts, figures and the state after every round are kept; a server
+            that is started again with the same folder goes on. None keeps nothing.
+        seed: of everything random on the server: the defence's noise and which nodes the
+            wrapped strategy samples.
+        buffers: names of arrays that are not parameters, with ``*`` for anything.
+        limits: beyond these a reply is refused before the defence sees it.
+        attackers: nodes known to attack, in a drill. Only written down, never used.
+
+    Raises:
+        TypeError: if strategy or defence is not one.
+        ValueError: if the strategy chooses among the replies itself.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy | None = None,
+        *,
+        defense: Defense = Fedward(),  # noqa: B008, frozen
+        folder: str | Path | None = None,
+        seed: int = 0,
+        buffers: tuple[str, ...] = BUFFERS,
+        limits: Limits = Limits(),  # noqa: B008, frozen
+        attackers: frozenset[int] | None = None,
+    ) -> None:
+        strategy = FedAvg() if strategy is None else strategy
+        if not isinstance(strategy, Strategy):
+            raise TypeError(f"Defended needs a Flower strategy, got {strategy!r}")
+        if isinstance(defense, type) or not isinstance(defense, Defense):
+            raise TypeError(f"Defended needs a defense such as Fedward(), got {defense!r}")
+        if isinstance(strategy, CHOOSERS):
+            raise ValueError(
+                f"{type(strategy).__name__} chooses among the replies itself; wrap "
+                "FedAvg or another that applies their mean, and pass the rule as defense"
+            )
+        self.strategy = strategy
+        self.defense = defense
+        self.seed = seed
+        self.buffers = buffers
+        self.limits = limits
+        self.journal = None if folder is None else Journal.at(folder, attackers)
+        self.progress = Progress(strategy, defense, seed)
+        self._weight_key: str = getattr(strategy, "weighted_by_key", "num-examples")
+        self._arrays_key: str = getattr(strategy, "arrayrecord_key", "arrays")
+        self._sent: Sent | None = None
+        self._decided: Decided | None = None
+
+    def summary(self) -> None:
+        """Log the defence, then what the wrapped strategy has to say."""
+        log.info("%s decides whose updates are used", self.defense)
+        self.strategy.summary()
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Evaluate | None = None,
+    ) -> Result:
+        """Run the rounds that are left; see Flower's `Strategy.start`.
+
+        With a folder, what an earlier process finished is not done again: its model, round
+        number, defence memory and strategy state are taken up, and ``initial_arrays`` are
+        not used. The result holds the metrics of this process's rounds.
+
+        Raises:
+            ValueError: if the folder belongs to a deployment with other settings.
+            RunLocked: if another process writes the folder.
+        """
+        journal, progress = self.journal, self.progress
+        with nullcontext() if journal is None else journal.locked():
+            arrays = progress.take_up(journal, initial_arrays, num_rounds)
+            done = progress.before
+            if done:
+                log.warning("going on after round %d, which was finished before", done)
+
+            def finish(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+                """Flower calls this last in every round, and once before the first."""
+                began = time.perf_counter()
+                number = server_round + done
+                measured = evaluate_fn(number, arrays) if evaluate_fn else None
+                if server_round:
+                    evaluated = time.perf_counter() - began
+                    progress.finish(journal, arrays, self._decided, measured, evaluated)
+                return measured
+
+            result = super().start(
+                grid=grid,
+                initial_arrays=arrays,
+                num_rounds=max(0, num_rounds - done),
+                timeout=timeout,
+                train_config=train_config,
+                evaluate_config=evaluate_config,
+                evaluate_fn=finish,
+            )
+            if not result.arrays:
+                result.arrays = arrays
+            if journal is not None:
+                journal.finish(result.arrays)
+        return shifted(result, done)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask the nodes that the wrapped strategy samples, and remember what was sent."""
+        number = server_round + self.progress.before
+        with seeded(derive(self.seed, "round", number - 1, "selection")):
+            asked = self.strategy.configure_train(number, arrays, config, SortedNodes(grid))
+            messages = list(asked)
+        model = GlobalModel.of(arrays, self.buffers)
+        self._sent = Sent(model, tuple(messages), time.perf_counter())
+        return messages
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Judge the replies; None in place of arrays when the round is held.
+
+        Raises:
+            RuntimeError: if `configure_train` was not called before.
+        """
+        if self._sent is None:
+            raise RuntimeError("aggregate_train needs configure_train to be called first")
+        number, sent, self._sent = server_round + self.progress.before, self._sent, None
+        began = time.perf_counter()
+        asked = Asked.of(message.metadata for message in sent.messages)
+        received = receive(replies, asked, sent.model, self._weight_key, self.limits)
+        decided = self._decide(number - 1, sent.model, received)
+        arrays, metrics = None, MetricRecord()
+        if decided.held is None:
+            arrays, metrics = self._apply(number, sent, received, decided)
+            if arrays is None:
+                decided = _withheld(decided, "the new model would hold NaN or Inf")
+        self.progress.memory = dict(decided.memory)
+        verdicts = dict(zip(received.nodes, decided.verdicts, strict=True))
+        seconds = {"train": began - sent.began, "defend": time.perf_counter() - began}
+        self._decided = Decided(
+            index=number - 1,
+            verdicts=dict(sorted((verdicts | dict(received.refused)).items())),
+            held=decided.held,
+            facts=decided.facts,
+            seconds={phase: round(value, 3) for phase, value in seconds.items()},
+        )
+        tell(self._decided)
+        return arrays, MetricRecord({**metrics, **figures(self._decided)})
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """As the wrapped strategy does."""
+        number = server_round + self.progress.before
+        with seeded(derive(self.seed, "round", number - 1, "evaluation")):
+            return list(
+                self.strategy.configure_evaluate(number, arrays, config, SortedNodes(grid))
+            )
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """As the wrapped strategy does, on the replies that cannot stop or steer it."""
+        usable, refused = usable_evaluations(replies, self._weight_key, self.limits)
+        for node, reason in refused.items():
+            log.warning("evaluation of node %d is not used: %s", node, reason)
+        number = server_round + self.progress.before
+        return self.strategy.aggregate_evaluate(number, usable)
+
+    def _decide(self, index: int, model: GlobalModel, received: Received) -> Aggregation:
+        """Ask the defence, if there are enough updates."""
+        round = Round(
+            updates=received.updates,
+            weights=received.weights,
+            params=model.params,
+            layout=model.layout,
+            clients=torch.tensor([signed(n) for n in received.nodes], dtype=torch.int64),
+            index=index,
+            generator=stream(self.seed, "round", index, "defense"),
+            memory=self.progress.memory,
+        )
+        needs, usable = self.defense.needs, len(received.nodes)
+        if usable < needs:
+            name = type(self.defense).__name__
+            return hold(
+                round, f"{name} needs at least {needs} usable updates, got {usable}"
+            )
+        return self.defense(round)
+
+    def _apply(
+        self, number: int, sent: Sent, received: Received, decided: Aggregation
+    ) -> tuple[ArrayRecord | None, MetricRecord]:
+        """The wrapped strategy's answer to the defended model; None if not finite.
+
+        Buffers are not the wrapped strategy's business: momentum on a variance is nonsense.
+        """
+        model = sent.model
+        buffers = combine(_accepted(received.buffers, decided), model.buffers)
+        metrics = mean_metrics(_accepted(received.metrics, decided))
+        content = RecordDict(
+            {
+                self._arrays_key: model.moved(decided.update, buffers),
+                "metrics": MetricRecord({**metrics, self._weight_key: 1}),
+            }
+        )
+        reply = Message(content, reply_to=sent.messages[0])
+        arrays, told = self.strategy.aggregate_train(number, [reply])
+        if arrays is None:
+            return None, told or MetricRecord()
+        values = {name: arrays[name].numpy() for name in model.names} | buffers
+        if not all(np.isfinite(values[name]).all() for name in model.layout.names):
+            return None, told or MetricRecord()
+        return to_record(values, model.names, model.dtypes), told or MetricRecord()
+
+
+def _accepted(values: Sequence[T], decided: Aggregation) -> list[T]:
+    """Those of the rows that are used."""
+    rows = zip(values, decided.verdicts, strict=True)
+    return [value for value, verdict in rows if verdict.accepted]
+
+
+def _withheld(decided: Aggregation, reason: str) -> Aggregation:
+    """The same decision, not applied; the rejected keep their own reasons."""
+    verdicts = tuple(
+        replace(verdict, accepted=False, reason=reason) if verdict.accepted else verdict
+        for verdict in decided.verdicts
+    )
+    return replace(decided, held=reason, verdicts=verdicts)
+
+
+def signed(node: int) -> int:
+    """Flower's 64 unsigned bits as the signed ones that a tensor holds."""
+    return node - (1 << 64) if node >= 1 << 63 else node
