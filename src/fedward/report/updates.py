@@ -34,7 +34,11 @@ def sizes(run: RunView) -> go.Figure | None:
     for row, (title, word, value) in enumerate(panels, start=1):
         for trace in _dots(run, word, value, legend=row == 1):
             figure.add_trace(trace, row=row, col=1)
-        options = {"type": "log", "tickformat": "~g"} if word == "norm" else {"rangemode": "tozero"}
+        options = (
+            {"type": "log", "tickformat": "~g"}
+            if word == "norm"
+            else {"rangemode": "tozero"}
+        )
         figure.update_yaxes(axis(title, **options), row=row, col=1)
         figure.update_xaxes(
             round_axis("Round" if row == len(panels) else "", rounds), row=row, col=1
