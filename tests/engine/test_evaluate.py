@@ -6,6 +6,7 @@ import torch
 from fedward.engine.evaluate import accuracy, predict, success_rate
 from fedward.engine.plan import stamp
 from fedward.layout import Layout
+from fedward.models import MODELS, make_model
 from tests.engine.plans import corner, images
 from tests.engine.softmax import CLASSES, SHAPE, Softmax
 
@@ -20,11 +21,25 @@ def brightest_of_four() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 30, 2000])
-def test_predicts_the_largest_logit_whatever_the_batch(batch: int) -> None:
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_predicts_the_largest_logit_whatever_the_batch(
+    batch: int, workers: int | None
+) -> None:
     pixels = images(30, SHAPE)
-    answers = predict(Softmax(), brightest_of_four(), pixels, batch)
+    answers = predict(Softmax(), brightest_of_four(), pixels, batch, workers)
     expected = [max(range(4), key=image.flatten().tolist().__getitem__) for image in pixels]
     assert answers.tolist() == expected
+
+
+def test_real_models_answer_as_one_batch_does() -> None:
+    for name, card in MODELS.items():
+        shape = card.shapes[0]
+        model = make_model(name, shape, 10, seed=2)
+        pixels = images(12, shape)
+        with torch.inference_mode():
+            expected = model(pixels / 255).argmax(dim=1)
+        params = Layout.of(model).flatten(model)
+        assert torch.equal(predict(model, params, pixels, 5, workers=2), expected)
 
 
 def test_params_decide_and_not_what_the_model_held() -> None:

@@ -1,4 +1,4 @@
-"""What a model answers, in large batches."""
+"""What a model answers, in large batches over all workers."""
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -6,14 +6,19 @@ from torch import Tensor
 
 from fedward.engine.network import Network
 from fedward.engine.plan import unit
+from fedward.engine.workers import spread
 from fedward.layout import Layout
+
+BATCH = 250
+"""Images at a time: on a CPU, what their activations need should stay in its cache."""
 
 
 def predict(
     model: Network,
     params: Float[Tensor, " params"],
     pixels: UInt8[Tensor, "images channels height width"],
-    batch: int = 2000,
+    batch: int = BATCH,
+    workers: int | None = None,
 ) -> Int64[Tensor, " images"]:
     """The class with the largest logit (the first of equals), for every image.
 
@@ -22,11 +27,18 @@ def predict(
         params: the model's parameters, by its layout.
         pixels: images, on the device that computes.
         batch: images at a time.
+        workers: threads on a CPU; None for one a usable CPU. Answers do not depend on it.
     """
     Layout.of(model).load(model, params)
-    with torch.inference_mode():
-        answers = [model(unit(part)).argmax(dim=1) for part in torch.split(pixels, batch)]
-    return torch.cat(answers)
+
+    def answer(part: UInt8[Tensor, "part channels height width"]) -> Tensor:
+        with torch.inference_mode():
+            images = unit(part).to(memory_format=torch.channels_last)
+            answers: Tensor = model(images).argmax(dim=1)
+            return answers
+
+    parts = torch.split(pixels, batch)
+    return torch.cat(spread(answer, parts, workers if pixels.is_cpu else 1))
 
 
 def accuracy(
@@ -34,7 +46,8 @@ def accuracy(
     params: Float[Tensor, " params"],
     pixels: UInt8[Tensor, "images channels height width"],
     labels: Int64[Tensor, " images"],
-    batch: int = 2000,
+    batch: int = BATCH,
+    workers: int | None = None,
 ) -> float:
     """Share of images answered with their label, in [0, 1].
 
@@ -43,8 +56,8 @@ def accuracy(
     """
     if len(pixels) == 0:
         raise ValueError("a share of right answers needs at least one image, got none")
-    right = predict(model, params, pixels, batch) == labels.to(pixels.device)
-    return float(right.double().mean())
+    answers = predict(model, params, pixels, batch, workers)
+    return float((answers == labels.to(pixels.device)).double().mean())
 
 
 def success_rate(
@@ -52,7 +65,8 @@ def success_rate(
     params: Float[Tensor, " params"],
     stamped: UInt8[Tensor, "images channels height width"],
     targets: Int64[Tensor, " images"],
-    batch: int = 2000,
+    batch: int = BATCH,
+    workers: int | None = None,
 ) -> float:
     """Share of stamped images answered with the attacker's target, in [0, 1].
 
@@ -61,4 +75,4 @@ def success_rate(
     Raises:
         ValueError: if there are no images.
     """
-    return accuracy(model, params, stamped, targets, batch)
+    return accuracy(model, params, stamped, targets, batch, workers)
