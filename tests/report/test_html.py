@@ -180,10 +180,10 @@ def test_runs_of_different_length_stand_side_by_side(
 ) -> None:
     others = [Case(name="live", done=9), Case(name="long", planned=40)]
     folders = [write_run(tmp_path / case.name, case) for case in others]
-    page = Page(render([*runs, *map(read_run, folders)]))
+    page = Page(render([runs[2], *map(read_run, folders)]))
     curves = json.loads(page.figures["ma-asr-figure"])
     drawn = {t["name"]: len(t["x"]) for t in curves["data"] if t.get("yaxis") == "y"}
-    assert list(drawn.values()) == [30, 30, 30, 9, 40]
+    assert list(drawn.values()) == [30, 9, 40]
 
 
 def test_opens_with_a_defended_and_attacked_run(page: Page) -> None:

@@ -43,21 +43,23 @@ def sizes(run: RunView) -> go.Figure | None:
         figure.update_xaxes(
             round_axis("Round" if row == len(panels) else "", rounds), row=row, col=1
         )
-    bound = [(r.round, r.facts["bound"]) for r in run.rounds if "bound" in r.facts]
-    if bound and panels[0][1] == "norm":
-        figure.add_trace(
-            go.Scatter(
-                x=[number for number, _ in bound],
-                y=[value for _, value in bound],
-                name="clipping bound",
-                mode="lines",
-                line={"color": INK.light, "width": 1.5, "dash": "dot", "shape": "hvh"},
-                hovertemplate="round %{x}<br>clipping bound %{y:.4g}<extra></extra>",
-            ),
-            row=1,
-            col=1,
-        )
+    if panels[0][1] == "norm":
+        _draw_bound(figure, run)
     return style(figure, 90 + 210 * len(panels))
+
+
+def _draw_bound(figure: go.Figure, run: RunView) -> None:
+    bound = [(r.round, r.facts["bound"]) for r in run.rounds if "bound" in r.facts]
+    if bound:
+        line = go.Scatter(
+            x=[number for number, _ in bound],
+            y=[shorten(value) for _, value in bound],
+            name="clipping bound",
+            mode="lines",
+            line={"color": INK.light, "width": 1.5, "dash": "dot", "shape": "hvh"},
+            hovertemplate="round %{x}<br>clipping bound %{y:.4g}<extra></extra>",
+        )
+        figure.add_trace(line, row=1, col=1)
 
 
 def _dots(

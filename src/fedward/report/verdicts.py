@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -85,30 +86,32 @@ def verdict_map(run: RunView) -> go.Figure | None:
         figure.add_trace(_cells(cells, rows, name, colour, hatched=malicious))
     _mark_held(figure, run)
     _mark_begin(figure, run, len(clients))
-    step = math.ceil(len(clients) / 50)
-    few = sum(attacker for _, attacker in clients) <= 25
-    shown = [
-        (rows[client], client, attacker)
-        for client, attacker in clients
-        if (attacker and few) or rows[client] % step == 0
-    ]
     figure.update_layout(
         barmode="overlay",
         bargap=0,
         xaxis=round_axis("Round", [r.round for r in run.rounds], showgrid=False),
-        yaxis=axis(
-            "Client",
-            range=[len(clients) - 0.4, -1.6],
-            tickvals=[row for row, _, _ in shown],
-            ticktext=[
-                f"<b>attacker {client}</b>" if attacker else str(client)
-                for _, client, attacker in shown
-            ],
-            tickfont={"size": 11},
-            showgrid=False,
-        ),
+        yaxis=_client_axis(clients),
     )
     return style(figure, 130 + max(180, min(1100, 15 * len(clients))))
+
+
+def _client_axis(clients: Sequence[tuple[int, bool]]) -> dict[str, Any]:
+    """Rows downwards, with room for marks above the first; many clients share labels."""
+    step = math.ceil(len(clients) / 50)
+    few = sum(attacker for _, attacker in clients) <= 25
+    shown = [
+        (row, f"<b>attacker {client}</b>" if attacker else str(client))
+        for row, (client, attacker) in enumerate(clients)
+        if (attacker and few) or row % step == 0
+    ]
+    return axis(
+        "Client",
+        range=[len(clients) - 0.4, -1.6],
+        tickvals=[row for row, _ in shown],
+        ticktext=[text for _, text in shown],
+        tickfont={"size": 11},
+        showgrid=False,
+    )
 
 
 def _cells(
