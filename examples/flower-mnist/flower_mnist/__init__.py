@@ -1,0 +1,1 @@
+"""MNIST in a Flower federation of which some clients plant a backdoor."""

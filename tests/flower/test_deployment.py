@@ -1,0 +1,260 @@
+"""The real thing: SuperLink and SuperNodes on the loopback address, with TLS and known keys.
+
+Ten clients train on real images: five honest ones, one of which is too slow in round 2, two
+that plant a backdoor, one that lies about its sample count, one whose process dies whenever
+it is asked, and one SuperNode that is killed. In round 3 the server is killed too, and
+started again.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("flwr", reason="the extra 'flower' is not installed")
+
+import numpy as np
+from safetensors.numpy import load_file
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE.parents[1] / "examples" / "flower-mnist"
+sys.path[:0] = [str(EXAMPLE), str(HERE / "app")]
+
+from deployment import Deployment
+from flwr.app import Message
+from flwr.serverapp.strategy import FedAvg
+from lab import training
+
+from fedward.defenses import FedAvg as Mean, Fedward
+from fedward.flower import Defended
+from fedward.protocol import Defense
+from tests.flower.grid import Nodes, arrays_of, failed, record, reply, sent
+
+BUDGET = 220.0
+"""Seconds for everything together."""
+
+ROUNDS, HANGING_ROUND, KILLED_ROUND = 4, 2, 3
+
+ROLES = {
+    **{f"honest-{i}": "honest" for i in range(4)},
+    "slow": "slow",
+    "malicious-0": "malicious",
+    "malicious-1": "malicious",
+    "lying": "lying",
+    "crashing": "crashing",
+    "doomed": "doomed",
+}
+"""Kind of every SuperNode; the place in the order is its share of the images."""
+
+
+@dataclass
+class Outcome:
+    """What is left when everything has ended."""
+
+    folder: Path
+    results: Path
+    nodes: dict[str, int]
+    rogues: set[int]
+    groups: list[int]
+    logs: dict[str, str]
+    seconds: float
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        return read_lines(self.results / name)
+
+    def verdicts(self, server_round: int) -> dict[str, dict[str, Any]]:
+        """By name of the node."""
+        names = {node: name for name, node in self.nodes.items()}
+        return {
+            names[line["client"]]: line
+            for line in self.lines("verdicts.jsonl")
+            if line["round"] == server_round - 1
+        }
+
+    @property
+    def model(self) -> dict[str, np.ndarray]:
+        held = load_file(self.results / "checkpoint.safetensors")
+        return {name: held[f"model/{name}"] for name in training.untrained()}
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def wait(
+    what: str, happened: Callable[[], bool], deployment: Deployment, end: float
+) -> None:
+    while not happened():
+        if time.monotonic() > end:
+            logs = "\n".join(deployment.log(name)[-3000:] for name in deployment.running)
+            raise TimeoutError(f"{what} did not happen in time:\n{logs}")
+        deployment.check("superlink")
+        time.sleep(0.2)
+
+
+def start_nodes(deployment: Deployment) -> dict[str, int]:
+    with ThreadPoolExecutor(2) as pool:
+        nodes = dict(zip(ROLES, pool.map(deployment.register, ROLES), strict=True))
+    for place, (name, role) in enumerate(ROLES.items()):
+        deployment.start_supernode(name, {"partition-id": place, "role": role})
+    return nodes
+
+
+def start_rogues(deployment: Deployment) -> None:
+    """One whose key nobody knows and one that talks without TLS."""
+    from certificates import node_key
+
+    config = {"partition-id": 0, "role": "honest"}
+    node_key(deployment.keys, "stranger")
+    deployment.start_supernode("stranger", config)
+    deployment.start_supernode("plain", config, "--insecure", "--max-retries", "2")
+
+
+def online(deployment: Deployment) -> dict[int, str]:
+    listed = json.loads(
+        deployment.flwr("supernode", "list", "deployment", "--format", "json")
+    )
+    return {int(node["node-id"]): node["status"] for node in listed["nodes"]}
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+    began = time.monotonic()
+    end = began + BUDGET
+    deployment = Deployment(tmp_path_factory.mktemp("deployment"))
+    results = deployment.folder / "results"
+    config = {"rounds": ROUNDS, "clients": len(ROLES), "patience": 25.0}
+
+    def finished() -> int:
+        return len(read_lines(results / "rounds.jsonl"))
+
+    try:
+        deployment.start_superlink()
+        nodes = start_nodes(deployment)
+        start_rogues(deployment)
+        deployment.start_run(HERE / "app", {**config, "folder": str(results)})
+        wait("round 1", lambda: finished() >= 1, deployment, end)
+        time.sleep(3)
+        deployment.end("doomed", signal.SIGKILL)
+        wait("round 2", lambda: finished() >= HANGING_ROUND, deployment, end)
+        time.sleep(1)
+        killed_at = finished()
+        deployment.end("superlink", signal.SIGKILL)
+        deployment.end("run")
+        deployment.start_superlink()
+        deployment.start_run(HERE / "app", {**config, "folder": str(results)})
+        wait("the end", lambda: (results / "result.json").exists(), deployment, end)
+        seen = online(deployment)
+        assert killed_at == HANGING_ROUND
+    finally:
+        deployment.end_all()
+    yield Outcome(
+        folder=deployment.folder,
+        results=results,
+        nodes=nodes,
+        rogues=set(seen) - set(nodes.values()),
+        groups=deployment.started,
+        logs={name: deployment.log(name) for name in ("stranger", "plain", "superlink")},
+        seconds=time.monotonic() - began,
+    )
+    shutil.rmtree(deployment.folder)
+
+
+def test_it_takes_less_than_four_minutes(outcome: Outcome) -> None:
+    assert outcome.seconds < 240
+
+
+def test_every_round_is_finished_once_although_the_server_was_killed(
+    outcome: Outcome,
+) -> None:
+    rounds = [line["round"] for line in outcome.lines("rounds.jsonl")]
+    assert rounds == list(range(ROUNDS))
+    pairs = [(line["round"], line["client"]) for line in outcome.lines("verdicts.jsonl")]
+    assert len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize("server_round", range(1, ROUNDS + 1))
+def test_who_is_rejected_and_why(outcome: Outcome, server_round: int) -> None:
+    verdicts = outcome.verdicts(server_round)
+    for name in ("malicious-0", "malicious-1"):
+        assert verdicts[name]["reason"] == "outside the majority group"
+        assert not verdicts[name]["accepted"]
+    assert verdicts["lying"]["reason"].startswith("'num-examples' is 1e+12")
+    assert verdicts["crashing"]["reason"].startswith(("the client failed", "no reply"))
+    if server_round == HANGING_ROUND:
+        assert verdicts["slow"]["reason"] == "no reply in time"
+    if server_round >= HANGING_ROUND and "doomed" in verdicts:
+        assert verdicts["doomed"]["reason"].startswith(("the client failed", "no reply"))
+    accepted = {name for name, verdict in verdicts.items() if verdict["accepted"]}
+    assert accepted <= {"honest-0", "honest-1", "honest-2", "honest-3", "slow", "doomed"}
+    assert len(accepted) >= 4
+
+
+def test_the_model_learns_and_the_backdoor_does_not_get_in(outcome: Outcome) -> None:
+    for line in outcome.lines("rounds.jsonl"):
+        assert line["held"] is None
+        assert line["ma"] > 0.85
+        assert line["asr"]["whole"] < 0.03
+    model = outcome.model
+    assert training.measured(model)["accuracy"] == outcome.lines("rounds.jsonl")[-1]["ma"]
+
+
+def test_without_a_defense_the_same_clients_get_their_backdoor_in(outcome: Outcome) -> None:
+    undefended = undisturbed(outcome.nodes, defense=Mean())
+    assert training.measured(undefended)["asr whole"] > 0.3
+
+
+def test_the_interrupted_run_is_an_undisturbed_one_bit_for_bit(outcome: Outcome) -> None:
+    expected = undisturbed(outcome.nodes, defense=Fedward())
+    for name, values in outcome.model.items():
+        np.testing.assert_array_equal(values, expected[name])
+
+
+def undisturbed(nodes: dict[str, int], defense: Defense) -> dict[str, Any]:
+    """The same clients under the same ids, in one process that nobody kills."""
+
+    def client(place: int, role: str) -> Callable[[Message], list[Message]]:
+        def answer(message: Message) -> list[Message]:
+            server_round = int(message.content["config"]["server-round"])
+            away = {"slow": [HANGING_ROUND], "doomed": range(HANGING_ROUND, ROUNDS + 1)}
+            if role == "crashing":
+                return [failed(message)]
+            if server_round in away.get(role, []):
+                return []
+            local = training.trained(sent(message), place, role == "malicious")
+            samples = 10**12 if role == "lying" else 1000
+            return [reply(message, local, {"num-examples": samples})]
+
+        return answer
+
+    clients = {
+        nodes[name]: client(place, role) for place, (name, role) in enumerate(ROLES.items())
+    }
+    strategy = Defended(FedAvg(fraction_evaluate=0.0), defense=defense)
+    result = strategy.start(Nodes(clients), record(training.untrained()), ROUNDS)
+    return arrays_of(result.arrays)
+
+
+def test_nobody_without_a_registered_key_or_without_tls_gets_in(outcome: Outcome) -> None:
+    assert outcome.rogues == set()
+    judged = {line["client"] for line in outcome.lines("verdicts.jsonl")}
+    assert judged <= set(outcome.nodes.values())
+    for rogue in ("stranger", "plain"):
+        assert "Failed to initialize the connection" in outcome.logs[rogue]
+
+
+def test_everything_that_was_started_has_ended(outcome: Outcome) -> None:
+    for group in outcome.groups:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(group, 0)
