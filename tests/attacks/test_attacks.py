@@ -41,7 +41,7 @@ def test_wrappers_stack_in_tables() -> None:
 
 def test_a_wrong_name_inside_is_named() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'dba'"):
-        build("attack", {"name": "model-replacement", "base": "dbaa"}, ATTACKS)
+        build("attack", {"name": "model-replacement", "base": {"name": "dbaa"}}, ATTACKS)
     inner = {"name": "dba", "pdrr": 0.5}
     with pytest.raises(UnknownName, match="option of attack 'dba'"):
         build("attack", {"name": "model-replacement", "base": inner}, ATTACKS)

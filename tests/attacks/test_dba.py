@@ -1,11 +1,9 @@
-from collections import Counter
 from typing import Any
 
 import pytest
 import torch
 
 from fedward.attacks.dba import DBA, Centralised, DBASingleShot
-from fedward.attacks.picks import pick, share_of
 from fedward.engine.plan import LocalTraining
 from fedward.seeds import stream
 from tests.attacks.making import knowledge, place, plan
@@ -20,22 +18,6 @@ def test_attackers_train_by_their_own_numbers_and_keep_the_rest() -> None:
     )
     fashion = DBA(epochs=5, milestones=(1, 4)).training(honest)
     assert (fashion.epochs, fashion.milestones, fashion.gamma) == (5, (1, 4), 0.1)
-
-
-@pytest.mark.parametrize(
-    ("size", "pdr", "count"),
-    [
-        (64, 0.15625, 10),
-        (64, 0.3125, 20),
-        (64, 0.46875, 30),
-        (22, 0.3125, 6),
-        (100, 0.29, 29),
-        (3, 0.3125, 0),
-        (64, 0.0, 0),
-    ],
-)
-def test_poisoned_images_of_a_batch(size: int, pdr: float, count: int) -> None:
-    assert share_of(size, pdr) == count
 
 
 def test_every_batch_has_its_share_stamped_and_relabelled() -> None:
@@ -53,15 +35,6 @@ def test_every_batch_has_its_share_stamped_and_relabelled() -> None:
     # Attacker 6 stamps part 6 % 4 = 2: the lower left bar.
     assert poisoned.trigger is not None
     assert poisoned.trigger.mask[0].nonzero().tolist() == [[3, c] for c in range(4)]
-
-
-def test_picks_are_drawn_anew_in_every_batch_and_evenly() -> None:
-    picks = pick([8] * 4000, 0.25, stream(5)).view(4000, 8)
-    assert (picks.sum(1) == 2).all()
-    kinds = Counter(tuple(row.nonzero().flatten().tolist()) for row in picks)
-    # 28 pairs, 4000 / 28 = 143 expected of each; 5 sigma is 60.
-    assert len(kinds) == 28
-    assert max(abs(n - 4000 / 28) for n in kinds.values()) < 60
 
 
 def test_the_draw_is_the_generators_alone() -> None:

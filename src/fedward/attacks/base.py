@@ -55,8 +55,9 @@ class Knowledge:
     They know the global model and the whole aggregation rule, never the others' updates.
 
     Attributes:
-        clean: the attackers' own clients trained honestly this round, if the attack asked
-            for it with `Attack.needs_clean`; their estimate of honest updates.
+        clean: what the same attackers' clients get by training honestly this round, in the
+            same order, if the attack asked for it with `Attack.needs_clean`; their estimate
+            of honest updates.
         params: the global model of this round.
         previous: the global model of the round before; None in the first round.
         identities: the striking attackers' own, one a row of what they craft.
@@ -65,7 +66,7 @@ class Knowledge:
         memory: the defence's memory before this round (they are assumed to track it).
     """
 
-    clean: Float[Tensor, "estimates params"] | None
+    clean: Float[Tensor, "attackers params"] | None
     params: Float[Tensor, " params"]
     previous: Float[Tensor, " params"] | None
     identities: Int64[Tensor, " attackers"]

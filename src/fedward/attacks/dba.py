@@ -16,38 +16,28 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from fedward.attacks.base import Attack, Knowledge, Place, Probe
-from fedward.attacks.picks import others, pick
+from fedward.attacks.base import Knowledge, Place, Probe
+from fedward.attacks.poisoning import DataPoisoning, others, pick
 from fedward.attacks.triggers import split, whole_trigger
-from fedward.engine.plan import LocalPlan, LocalTraining, Trigger
+from fedward.engine.plan import LocalPlan, Trigger
 from fedward.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class DBA(Attack):
+class DBA(DataPoisoning):
     """Multi-shot: every attacker poisons every round.
+
+    Stamped images are to be taken for ``target``.
 
     Attributes:
         pdr: poisoned share of every batch, 0.3125 being 20 images of 64.
-        target: the class that stamped images shall be taken for.
-        epochs: local epochs of an attacker.
-        lr: learning rate of an attacker; momentum and weight decay are the honest ones.
-        milestones: local epochs after which it is multiplied by the honest ``gamma``.
         parts: triggers into which the whole is split; attacker k gets part k modulo parts.
         scale: what the trained update is multiplied by.
     """
 
     pdr: float = Field(default=0.3125, ge=0, lt=1)
-    target: int = Field(default=2, ge=0)
-    epochs: int = Field(default=6, ge=1)
-    lr: float = Field(default=0.05, gt=0)
-    milestones: tuple[int, ...] = ()
     parts: int = Field(default=4, ge=1)
     scale: float = Field(default=1.0, gt=0)
-
-    def training(self, honest: LocalTraining) -> LocalTraining:
-        """Longer and harder than the honest clients."""
-        return replace(honest, epochs=self.epochs, lr=self.lr, milestones=self.milestones)
 
     def trigger(self, place: Place) -> Trigger:
         """The part that this attacker stamps."""

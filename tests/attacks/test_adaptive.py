@@ -1,0 +1,121 @@
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+
+from fedward.attacks.adaptive import Adaptive, best_strength, rehearsal
+from fedward.protocol import Aggregation, Round, Verdict
+from fedward.seeds import stream
+from tests.attacks.making import knowledge
+
+ACCEPTED = Verdict(accepted=True, reason="short")
+REJECTED = Verdict(accepted=False, reason="long")
+
+
+@dataclass(frozen=True)
+class Short:
+    """Means the rows within a ball and rejects the others."""
+
+    radius: float
+    selects = True
+    needs = 1
+
+    def __call__(self, round: Round) -> Aggregation:
+        kept = round.updates.norm(dim=1) <= self.radius
+        total = round.updates[kept].sum(0) / max(1, int(kept.sum()))
+        return Aggregation(total, tuple(ACCEPTED if k else REJECTED for k in kept))
+
+
+@pytest.mark.parametrize("peak", [0.0, 0.3, 1.1, 2.5])
+def test_the_search_finds_where_the_gain_breaks_off(peak: float) -> None:
+    found = best_strength(lambda t: t if t <= peak else -1.0, 2.5, 6)
+    assert peak - 2.5 / 36 - 1e-9 <= found <= peak
+
+
+def test_of_equal_gains_the_weakest_and_never_outside() -> None:
+    assert best_strength(lambda t: 1.0, 2.5, 6) == 0
+    tried: list[float] = []
+
+    def gain(t: float) -> float:
+        tried.append(t)
+        return t
+
+    assert best_strength(gain, 2.5, 6) == 2.5
+    assert min(tried) == 0
+    assert max(tried) == 2.5
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.1, 5), st.integers(1, 9), st.floats(0, 6))
+def test_the_search_is_as_good_as_its_grid(limit: float, steps: int, peak: float) -> None:
+    def gain(t: float) -> float:
+        return -((t - peak) ** 2)
+
+    found = best_strength(gain, limit, steps)
+    fine = [limit * k / steps**2 for k in range(steps**2 + 1)]
+    assert gain(found) >= max(map(gain, fine)) - 1e-9
+
+
+def test_poison_grows_until_the_rule_would_reject_it() -> None:
+    # Clean updates are zero in the poisoned coordinate and alike in the others.
+    clean = torch.tensor([[0.0, 1, 0, 0, 0, 0], [0.0, 1.1, 0, 0, 0, 0]])
+    own = clean + torch.tensor([4.0, 0, 0, 0, 0, 0])
+    known = knowledge(clean=clean, defense=Short(3.0))
+    sent = Adaptive(strongest=2, steps=10).craft(own, known)
+    # ||(4 t, 1.1)|| <= 3 where t <= 0.698; the search goes by 0.02.
+    t = float(sent[0, 0] / 4)
+    assert 0.698 - 0.02 < t <= 0.698
+    torch.testing.assert_close(sent, clean + t * (own - clean))
+
+
+def test_against_the_mean_it_goes_as_far_as_it_may() -> None:
+    clean = torch.randn(4, 6, generator=stream(1))
+    own = clean + torch.randn(6, generator=stream(2))
+    known = knowledge(attackers=4, clean=clean)
+    torch.testing.assert_close(Adaptive().craft(own, known), clean + 2.5 * (own - clean))
+    scaled = Adaptive(path="scaling", strongest=3).craft(own, known)
+    torch.testing.assert_close(scaled, 3 * own)
+
+
+def test_where_nothing_passes_it_sends_what_is_honest() -> None:
+    clean = torch.randn(2, 6, generator=stream(1))
+    known = knowledge(clean=clean, defense=Short(0.0))
+    assert torch.equal(Adaptive().craft(clean + 5, known), clean)
+
+
+def test_stand_ins_are_as_far_apart_as_clean_updates() -> None:
+    count, params = 4, 4000
+    base = torch.randn(params, generator=stream(1))
+    clean = base + torch.randn(count, params, generator=stream(2))
+    known = knowledge(attackers=count, clean=clean, clients=30, params=torch.zeros(params))
+    round = rehearsal(known, clean)(clean)
+    assert torch.equal(round.updates[:count], clean)
+    gaps = torch.cdist(round.updates.double(), round.updates.double()) ** 2 / params
+    among = gaps[count:, count:][~torch.eye(26, dtype=torch.bool)].mean()
+    # Two unit normals differ by 2 in the square.
+    assert among == pytest.approx(2, abs=0.1)
+    assert gaps[:count, count:].mean() == pytest.approx(2, abs=0.1)
+
+
+def test_a_rehearsal_looks_like_the_round_to_come() -> None:
+    clean = torch.randn(2, 6, generator=stream(1))
+    memory = {"scores": torch.ones(3)}
+    known = knowledge(
+        clean=clean, clients=5, identities=torch.tensor([7, 3]), index=9, memory=memory
+    )
+    make = rehearsal(known, clean)
+    one, two = make(clean), make(clean * 2)
+    assert one.clients.tolist() == [7, 3, -1, -2, -3]
+    assert (one.index, one.memory) == (9, memory)
+    assert torch.equal(one.updates[2:], two.updates[2:])
+    assert one.generator.initial_seed() == two.generator.initial_seed()
+
+
+def test_the_same_round_gives_the_same_bits() -> None:
+    clean = torch.randn(2, 6, generator=stream(1))
+    runs = [
+        Adaptive().craft(clean + 1, knowledge(clean=clean, defense=Short(2.0)))
+        for _ in range(2)
+    ]
+    assert torch.equal(*runs)
