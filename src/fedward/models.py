@@ -18,7 +18,7 @@ from types import MappingProxyType
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import local_response_norm, max_pool2d, relu
+from torch.nn.functional import max_pool2d, relu
 
 from fedward.engine.network import Network
 from fedward.seeds import derive
@@ -58,6 +58,7 @@ class CifarNet(Network):
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 64, 5, padding=2)
+        self.norm = nn.LocalResponseNorm(2)
         self.conv2 = nn.Conv2d(64, 64, 5, padding=2)
         self.fc1 = nn.Linear(64 * 8 * 8, 384)
         self.fc2 = nn.Linear(384, 192)
@@ -70,8 +71,8 @@ class CifarNet(Network):
     ) -> Float[Tensor, "batch classes"]:
         """Logits; ``keep`` holds the masks of the inputs of the first two linear layers."""
         hidden = relu(max_pool2d(self.conv1(images), 3, stride=2, padding=1))
-        hidden = relu(self.conv2(local_response_norm(hidden, 2)))
-        hidden = max_pool2d(local_response_norm(hidden, 2), 3, stride=2, padding=1)
+        hidden = relu(self.conv2(self.norm(hidden)))
+        hidden = max_pool2d(self.norm(hidden), 3, stride=2, padding=1)
         first, second = keep or (1.0, 1.0)
         hidden = relu(self.fc1(hidden.flatten(1) * first))
         hidden = relu(self.fc2(hidden * second))

@@ -5,7 +5,6 @@ clients of its own. What else is gained over the reference: images and activatio
 channels last, and all parameters in one tensor, so that a step of SGD is one operation.
 """
 
-import copy
 import threading
 from collections.abc import Sequence
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 from torch.nn.functional import cross_entropy
 
+from fedward.engine.accelerate import accelerated
 from fedward.engine.network import Network, dropout_masks
 from fedward.engine.plan import LocalPlan, batch
 from fedward.engine.seam import ClientFailed
@@ -81,7 +81,7 @@ class Trainer:
 
     def __init__(self, model: Network, params: Float[Tensor, " params"]) -> None:
         self.start = params
-        self.model = copy.deepcopy(model)
+        self.model = accelerated(model)
         self.flat = params.clone().requires_grad_()
         self.gradient = self.flat.grad = torch.zeros_like(params)
         layout = Layout.of(model)
