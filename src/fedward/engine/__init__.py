@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fedward.engine.loop import Reference
-from fedward.engine.parallel import Parallel
-from fedward.engine.seam import Engine
+from fedward.engine.loop import Reference as Reference
+from fedward.engine.parallel import Parallel as Parallel
+from fedward.engine.seam import Engine as Engine
 
 ENGINES: Mapping[str, type[Engine]] = MappingProxyType(
     {"reference": Reference, "parallel": Parallel}

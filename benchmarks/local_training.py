@@ -1,0 +1,122 @@
+"""Seconds a round of local training takes, for the engines that run on a CPU.
+
+The workload: 10 clients with 600 images each, batches of 64, one epoch, MnistNet, no
+evaluation. Passes of the engines take turns, so that whatever else slows the machine slows
+all of them; the ratio of medians is what counts, not the seconds.
+
+    python benchmarks/local_training.py --passes 7 --json local_training.json
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fedward.engine import Parallel, Reference
+from fedward.engine.plan import LocalTraining, draw_plan
+from fedward.layout import Layout
+from fedward.models import MODELS, make_model
+from fedward.seeds import stream
+
+
+def rounds(
+    name: str, clients: int, samples: int, workers: int
+) -> dict[str, Callable[[], Tensor]]:
+    """One call a round for every engine, all with the same model, images and plans."""
+    shape = MODELS[name].shapes[0]
+    model = make_model(name, shape, 10, seed=0)
+    params = Layout.of(model).flatten(model)
+    images = clients * samples
+    pixels = torch.randint(
+        256, (images, *shape), dtype=torch.uint8, generator=stream(0, "pixels")
+    )
+    labels = torch.randint(10, (images,), generator=stream(0, "labels"))
+    plans = [
+        draw_plan(client, shard, labels, LocalTraining(), stream(0, "plan", client))
+        for client, shard in enumerate(torch.arange(images).view(clients, samples))
+    ]
+    return {
+        "reference": lambda: Reference()(model, params, pixels, plans),
+        "parallel": lambda: Parallel(workers=workers)(model, params, pixels, plans),
+    }
+
+
+def measure(
+    engines: dict[str, Callable[[], Tensor]], passes: int
+) -> dict[str, list[float]]:
+    """Wall-clock seconds of every pass; the first round of each engine is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in engines}
+    for engine in engines.values():
+        engine()
+    for _ in range(passes):
+        for name, engine in engines.items():
+            begun = time.perf_counter()
+            engine()
+            seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def processor() -> str:
+    """The CPU's own name where Linux tells it."""
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        for line in facts.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The commit that is checked out, or None outside a repository."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None
+
+
+def main() -> None:
+    """Measure, print, and write a file if one is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="mnistnet", choices=sorted(MODELS))
+    parser.add_argument("--clients", type=int, default=10)
+    parser.add_argument("--samples", type=int, default=600, help="images of every client")
+    parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2, help="PyTorch threads as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.workers)
+    engines = rounds(asked.model, asked.clients, asked.samples, asked.workers)
+    seconds = measure(engines, asked.passes)
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    ratio = medians["parallel"] / medians["reference"]
+    for name, median in medians.items():
+        passes = " ".join(f"{taken:.3f}" for taken in seconds[name])
+        print(f"{name:10} median {median:.3f} s a round   ({passes})")
+    print(f"parallel / reference: {ratio:.3f}")
+    if asked.json:
+        figures = {
+            "workload": {key: value for key, value in vars(asked).items() if key != "json"},
+            "seconds": seconds,
+            "median": medians,
+            "ratio": ratio,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "cpu": processor(),
+            "commit": commit(),
+        }
+        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
