@@ -1,3 +1,4 @@
+import _thread
 import threading
 import time
 
@@ -49,6 +50,22 @@ def test_the_first_error_in_the_order_of_items_is_raised_and_nobody_is_left_out(
     with pytest.raises(ValueError, match="item 2"):
         spread(work, range(6), workers=3)
     assert sorted(done) == list(range(6))
+
+
+def test_an_interrupt_drops_what_is_not_begun() -> None:
+    done = []
+
+    def work(item: int) -> None:
+        done.append(item)
+        if item == 0:
+            _thread.interrupt_main()
+        time.sleep(0.1)
+
+    before = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        spread(work, range(50), workers=2)
+    assert len(done) < 10
+    assert torch.get_num_threads() == before
 
 
 def test_there_is_at_least_one_cpu() -> None:

@@ -10,7 +10,7 @@ from fedward.engine.plan import unit
 from fedward.engine.workers import spread
 from fedward.layout import Layout
 
-BATCH = 250
+BATCH = 125
 """Images at a time: on a CPU, what their activations need should stay in its cache."""
 
 

@@ -7,7 +7,7 @@ results do not depend on how many there are.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -45,7 +45,8 @@ def spread(
     """The results of ``work``, in the order of the items, which are begun in that order.
 
     Every item is worked on even if another raises; then the error of the first item that
-    raised is raised, so that it does not depend on who was quicker.
+    raised is raised, so that it does not depend on who was quicker. An interrupt of the
+    caller drops the items that are not begun.
 
     Args:
         work: called from several threads at once.
@@ -57,4 +58,9 @@ def spread(
         return []
     with single_threaded(), ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(work, item) for item in items]
+        try:
+            wait(futures)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [future.result() for future in futures]
