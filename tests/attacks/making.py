@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fedward.attacks.base import Knowledge, Place
 from fedward.engine.plan import LocalPlan, LocalTraining, draw_plan
@@ -52,3 +53,17 @@ def knowledge(attackers: int = 2, clients: int = 10, **given: Any) -> Knowledge:
         "memory": {},
     }
     return Knowledge(**(known | given))
+
+
+def small_round(updates: Tensor, layout: Layout) -> Round:
+    """A server's view of these updates, from a model of zeros."""
+    clients, params = updates.shape
+    return Round(
+        updates=updates,
+        weights=torch.ones(clients),
+        params=torch.zeros(params),
+        layout=layout,
+        clients=torch.arange(clients),
+        index=0,
+        generator=stream(1, "round"),
+    )

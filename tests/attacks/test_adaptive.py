@@ -4,10 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from fedward.attacks.adaptive import Adaptive, best_strength, rehearsal
+from fedward.attacks.adaptive import Adaptive, best_strength, rehearsal, stand_ins
+from fedward.attacks.base import Attack
+from fedward.defenses import Fedward
 from fedward.protocol import Aggregation, Round, Verdict
 from fedward.seeds import stream
-from tests.attacks.making import knowledge
+from tests.attacks.making import knowledge, small_round
 
 ACCEPTED = Verdict(accepted=True, reason="short")
 REJECTED = Verdict(accepted=False, reason="long")
@@ -84,6 +86,25 @@ def test_where_nothing_passes_it_sends_what_is_honest() -> None:
     assert torch.equal(Adaptive().craft(clean + 5, known), clean)
 
 
+def test_stand_ins_have_the_mean_and_spread_of_clean_updates() -> None:
+    clean = torch.randn(3, 5, generator=stream(1), dtype=torch.float64)
+    # Each set of stand-ins has its own centre, so many sets of one.
+    rows = torch.cat([stand_ins(clean, 1, stream(k)) for k in range(20000)])
+    deviation = clean.std(0)
+    torch.testing.assert_close(rows.mean(0), clean.mean(0), rtol=0, atol=0.05)
+    # Their own spread, and that of the mean of three.
+    torch.testing.assert_close(
+        rows.std(0), deviation * (1 + 1 / 3) ** 0.5, rtol=0.05, atol=0
+    )
+
+
+def test_one_clean_update_deviates_by_itself() -> None:
+    rows = stand_ins(torch.tensor([[1.0, -2.0]]), 500, stream(2))
+    # The mean, a shared +-1 and an own +-1 times the update.
+    assert set((rows[:, 0] / 1.0).tolist()) <= {-1.0, 1.0, 3.0}
+    assert set((rows[:, 1] / -2.0).tolist()) <= {-1.0, 1.0, 3.0}
+
+
 def test_stand_ins_are_as_far_apart_as_clean_updates() -> None:
     count, params = 4, 4000
     base = torch.randn(params, generator=stream(1))
@@ -119,3 +140,23 @@ def test_the_same_round_gives_the_same_bits() -> None:
         for _ in range(2)
     ]
     assert torch.equal(*runs)
+
+
+def test_fedward_accepts_what_it_would_reject_at_full_strength() -> None:
+    honest = torch.randn(350, generator=stream(7)) + torch.randn(
+        10, 350, generator=stream(8)
+    )
+    poisoned = honest[:4] + 3 * torch.randn(350, generator=stream(9))
+    known = knowledge(
+        attackers=4, clean=honest[:4], params=torch.zeros(350), defense=Fedward()
+    )
+    sent = Adaptive(base=Attack()).craft(poisoned, known)
+
+    def admitted(rows: torch.Tensor) -> int:
+        decided = Fedward()(small_round(torch.cat([rows, honest[4:]]), known.layout))
+        return int(decided.accepted[:4].sum())
+
+    assert admitted(poisoned) == 0
+    assert admitted(sent) > 0
+    strength = ((sent - honest[:4]) / (poisoned - honest[:4])).median()
+    assert 0.05 < strength < 1

@@ -16,10 +16,12 @@ What is maximised is how far the rule's update goes in the poisoned direction,
 the strongest candidate that is still accepted, since rejected rows move nothing; for the
 others, where acceptance says nothing, it orders the candidates just as well.
 
-Stand-ins are normal in every coordinate, with the spread of the clean updates, round a
-centre that is itself drawn, as far from the clean mean as the mean of so few is uncertain.
-So the squared distances between stand-ins, and between stand-ins and the attackers' own
-clean updates, are on average those between clean updates, which is what rules look at.
+A stand-in is the clean mean plus, in every coordinate, the deviation of an attacker drawn
+anew, with a random sign. All of a round share one more such deviation, as large as the mean
+of so few is uncertain. So the squared distances between stand-ins, and between them and the
+attackers' own clean updates, are on average those between clean updates, and their largest
+entries are of the same size, which is what rules look at. (Normal noise with the clean
+spread has far larger maxima, and makes attackers look central in what AmGrad sees.)
 """
 
 from collections.abc import Callable
@@ -33,7 +35,7 @@ from torch import Tensor
 
 from fedward.attacks.base import Attack, Knowledge, Wrapper
 from fedward.attacks.dba import DBA
-from fedward.attacks.estimates import clean_rows, mean_and_spread
+from fedward.attacks.estimates import clean_rows
 from fedward.protocol import Round
 from fedward.settings import STRICT
 
@@ -88,10 +90,7 @@ def rehearsal(
     The strangers' identities are negative, so that no history of a real client is theirs.
     """
     others = knowledge.clients - len(clean)
-    mean, spread = mean_and_spread(clean)
-    noise = torch.randn(others + 1, clean.shape[1], generator=knowledge.generator).to(clean)
-    centre = mean + spread * noise[0] / len(clean) ** 0.5
-    honest = centre + spread * noise[1:]
+    honest = stand_ins(clean, others, knowledge.generator)
     clients = torch.cat([knowledge.identities, -1 - torch.arange(others)])
     seed = int(torch.randint(2**62, (), generator=knowledge.generator))
 
@@ -108,6 +107,26 @@ def rehearsal(
         )
 
     return make
+
+
+def stand_ins(
+    clean: Float[Tensor, "attackers params"], count: int, generator: torch.Generator
+) -> Float[Tensor, "count params"]:
+    """Rows spread like the clean ones; one clean row deviates by itself."""
+    few, params = clean.shape
+    mean = clean.mean(dim=0)
+    deviations = (clean - mean) * (few / (few - 1)) ** 0.5 if few > 1 else clean
+
+    def deviation() -> Float[Tensor, " params"]:
+        whose = torch.randint(few, (1, params), generator=generator).to(clean.device)
+        sign = torch.randint(2, (params,), generator=generator).to(clean) * 2 - 1
+        return deviations.gather(0, whose)[0] * sign
+
+    centre = mean + deviation() / few**0.5
+    rows = clean.new_empty(count, params)
+    for row in rows:
+        torch.add(centre, deviation(), out=row)
+    return rows
 
 
 def best_strength(gain: Callable[[float], float], limit: float, steps: int) -> float:
