@@ -1,7 +1,7 @@
 """Settings are frozen, refuse unknown names, and say which names are known."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
@@ -38,8 +38,8 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
 def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     """A settings object from a table ``{"name": ..., option: value}`` or a bare name.
 
-    An object of one of the known types is returned as it is. An option whose default is of
-    a known type is such a table itself.
+    An object of one of the known types is returned as it is. An option whose value is such
+    a table itself, or whose default is of a known type, is built first.
 
     Raises:
         UnknownName: for an unknown name or option.
@@ -47,6 +47,8 @@ def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     """
     if isinstance(table, tuple(known.values())):
         return cast("T", table)
+    if not isinstance(table, str | Mapping):
+        raise ValueError(f"{kind} needs a name or a table, got {table!r}")
     options = {"name": table} if isinstance(table, str) else dict(table)
     name = options.pop("name", None)
     if not isinstance(name, str):
@@ -56,19 +58,23 @@ def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     for option, value in options.items():
         if option not in defaults:
             raise UnknownName(f"option of {kind} {name!r}:", option, defaults)
-        if isinstance(defaults[option], tuple(known.values())):
+        nested = isinstance(value, Mapping) and "name" in value
+        if nested or isinstance(defaults[option], tuple(known.values())):
             options[option] = build(kind, value, known)
     return made(**options)
 
 
 def as_table(kind: str, value: Any, known: Mapping[str, type[Any]]) -> dict[str, Any]:
-    """The inverse of `build`: ``{"name": ..., option: value}`` with every option."""
+    """The inverse of `build`: ``{"name": ..., option: value}`` with every option.
+
+    Raises:
+        UnknownName: if the object is of none of the known types.
+    """
     for name, made in known.items():
         if type(value) is made:
-            inner = {
-                field.name: as_table(kind, getattr(value, field.name), known)
-                for field in fields(value)
-                if isinstance(getattr(value, field.name), tuple(known.values()))
-            }
-            return {"name": name, **asdict(value), **inner}
+            options = {field.name: getattr(value, field.name) for field in fields(value)}
+            for option, inner in options.items():
+                if type(inner) in known.values():
+                    options[option] = as_table(kind, inner, known)
+            return {"name": name, **options}
     raise UnknownName(kind, type(value).__name__, known)

@@ -1,0 +1,52 @@
+"""``fedward`` and ``python -m fedward``: the command line; errors become words."""
+
+import sys
+
+BAD_INPUT, CONFLICT, INTERRUPTED = 2, 3, 130
+
+
+def main() -> None:
+    """Exit codes: 0 done, 2 bad input, 3 the folder is taken or unfinished, 130 Ctrl-C."""
+    from fedward.cli.app import app
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        print(f"fedward: {message(error)}", file=sys.stderr)
+        sys.exit(code)
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code of an error that is the user's to mend; None for a defect of ours."""
+    from fedward.cli.session import Interrupted
+    from fedward.simulation.folder import RunLocked
+    from fedward.simulation.runner import RunUnfinished
+
+    if isinstance(error, Interrupted):
+        return INTERRUPTED
+    if isinstance(error, RunLocked | RunUnfinished):
+        return CONFLICT
+    return BAD_INPUT if isinstance(error, ValueError) else None
+
+
+def message(error: Exception) -> str:
+    """The error in words; a settings error names each setting and what it got."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    lines = [
+        f"{'.'.join(str(part) for part in found['loc']) or error.title}: "
+        f"{found['msg'].removeprefix('Value error, ')}, got {found['input']!r}"
+        for found in error.errors()
+    ]
+    return "; ".join(lines)
+
+
+if __name__ == "__main__":
+    main()

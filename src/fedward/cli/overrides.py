@@ -1,0 +1,151 @@
+"""What the command line says, as one configuration."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedward.settings import lookup
+from fedward.simulation.config import RunConfig, from_table, to_table
+from fedward.simulation.presets import PRESETS
+
+
+def parse_value(text: str) -> Any:
+    """A JSON value if it is one, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def parse_named(text: str) -> dict[str, Any]:
+    """``name:option=value:option=value`` as a table.
+
+    Raises:
+        ValueError: if an option has no value.
+    """
+    name, *options = text.split(":")
+    return {"name": name, **dict(_assignment(option, text) for option in options)}
+
+
+def _assignment(option: str, text: str) -> tuple[str, Any]:
+    key, equals, value = option.partition("=")
+    if not equals or not key:
+        raise ValueError(f"{text!r} needs the form name:option=value, got {option!r}")
+    return key, parse_value(value)
+
+
+def put(table: dict[str, Any], path: str, value: Any) -> None:
+    """Set ``a.b.c`` in nested tables; a bare name on the way becomes a table.
+
+    Raises:
+        ValueError: if the path leads through a value that is not a table.
+    """
+    *parents, last = path.split(".")
+    for parent in parents:
+        inner = table.get(parent)
+        if inner is None:
+            inner = {}
+        if isinstance(inner, str):
+            inner = {"name": inner}
+        if not isinstance(inner, Mapping):
+            raise ValueError(f"--set {path}: {parent} is {inner!r}, which has no parts")
+        table[parent] = dict(inner)
+        table = table[parent]
+    table[last] = value
+
+
+def nir_partition(nir: str, preset: str | None) -> dict[str, Any]:
+    """The paper's non-IID rate: ``iid``, or the Dirichlet concentration in percent.
+
+    The kind of Dirichlet split is the preset's.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if nir.lower() == "iid":
+        return {"name": "iid"}
+    try:
+        alpha = float(nir) / 100
+    except ValueError:
+        alpha = 0.0
+    if alpha <= 0:
+        raise ValueError(f"--nir needs 'iid' or a percentage above 0, got {nir!r}")
+    return {**to_table(starting_point(preset))["partition"], "alpha": alpha}
+
+
+def starting_point(preset: str | None) -> RunConfig:
+    """The preset's configuration, or the defaults.
+
+    Raises:
+        UnknownName: with the presets that there are.
+    """
+    return lookup("preset", preset, PRESETS).config if preset else RunConfig()
+
+
+def configurations(
+    preset: str | None,
+    file: Path | None,
+    settings: Mapping[str, Any],
+    sets: Sequence[str],
+    defenses: Sequence[str],
+    seeds: Iterable[int],
+) -> list[RunConfig]:
+    """One configuration for every seed and defence, in that order.
+
+    A preset is the start, a TOML file is laid over it, then the named options, then
+    ``--set``.
+
+    Raises:
+        ValueError: naming what is unknown or out of range.
+    """
+    table = to_table(starting_point(preset))
+    if file is not None:
+        lay_over(table, read_toml(file))
+    for path, value in settings.items():
+        if value is not None:
+            put(table, path, value)
+    for text in sets:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set needs the form path=value, got {text!r}")
+        put(table, path, parse_value(value))
+    names = [name for text in defenses for name in text.split(",") if name]
+    choices = [parse_named(name) for name in names] or [table["defense"]]
+    return [
+        from_table({**table, "seed": seed, "defense": defense})
+        for seed in seeds
+        for defense in choices
+    ]
+
+
+def lay_over(table: dict[str, Any], over: Mapping[str, Any]) -> None:
+    """Put every value of the second table over the first, table by table.
+
+    A table that names another kind replaces the first one whole.
+    """
+    for name, value in over.items():
+        held = table.get(name)
+        if (
+            isinstance(held, dict)
+            and isinstance(value, Mapping)
+            and value.get("name", held.get("name")) == held.get("name")
+        ):
+            lay_over(held, value)
+        else:
+            table[name] = value
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        ValueError: if it is missing or is not TOML, naming the file.
+    """
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is not TOML: {error}") from error

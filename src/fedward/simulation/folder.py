@@ -1,0 +1,174 @@
+"""A run on disk: what has been decided is never lost, and half a line is never believed.
+
+Lines are appended first, then the checkpoint replaces the old one in a single rename and
+says how long the lines were. After a crash at any moment, cutting the lines to that length
+gives exactly what the checkpoint continues from.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from fedward.simulation.checkpoint import read_checkpoint, to_bytes
+from fedward.simulation.config import RunConfig, to_table
+from fedward.simulation.records import RoundRecord, State, from_lines
+
+
+class RunLocked(RuntimeError):
+    """Another process writes this folder."""
+
+
+class RunBroken(ValueError):
+    """What the folder holds cannot be continued."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and the rules of writing them."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings."""
+        return self.path / "config.json"
+
+    @property
+    def rounds(self) -> Path:
+        """One line a round."""
+        return self.path / "rounds.jsonl"
+
+    @property
+    def verdicts(self) -> Path:
+        """One line a client and round."""
+        return self.path / "verdicts.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state after the last finished round."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def result(self) -> Path:
+        """The figures; there when, and only when, the run is finished."""
+        return self.path / "result.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one process; the lock goes with the process, however it ends.
+
+        Raises:
+            RunLocked: naming the folder and the process that holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        holder = self.path / "lock.pid"
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            pid = holder.read_text().strip() if holder.exists() else "unknown"
+            raise RunLocked(
+                f"{self.path} is being written by another process (pid {pid}); "
+                "wait for it, or stop it first"
+            ) from error
+        try:
+            holder.write_text(str(os.getpid()))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def begin(self, config: RunConfig) -> None:
+        """An empty run with its settings; what was there is removed."""
+        for path in (self.result, self.checkpoint, self.rounds, self.verdicts):
+            path.unlink(missing_ok=True)
+        replace_file(self.config, as_json({"key": config.key, **to_table(config)}))
+
+    def append(self, config: RunConfig, state: State, record: RoundRecord) -> None:
+        """Write a finished round: its lines, then the state after it."""
+        sizes = {
+            "rounds": append_lines(self.rounds, [record.to_line()]),
+            "verdicts": append_lines(self.verdicts, [c.to_line() for c in record.clients]),
+        }
+        replace_file(self.checkpoint, to_bytes(config.key, state, sizes))
+
+    def resume(self, config: RunConfig) -> tuple[State, list[RoundRecord]] | None:
+        """The last saved state and the rounds before it; None if no round was finished.
+
+        Raises:
+            RunBroken: if the folder belongs to another configuration or has lost lines.
+        """
+        if not self.checkpoint.exists():
+            return None
+        state, sizes = read_checkpoint(self.checkpoint, config.key)
+        for path, name in ((self.rounds, "rounds"), (self.verdicts, "verdicts")):
+            held = path.stat().st_size if path.exists() else 0
+            if held < sizes[name]:
+                raise RunBroken(
+                    f"{path} needs the {sizes[name]} bytes that its checkpoint counts, "
+                    f"got {held}; start the run anew"
+                )
+            os.truncate(path, sizes[name])
+        return state, self.records()
+
+    def records(self) -> list[RoundRecord]:
+        """Every finished round, in order."""
+        verdicts: dict[int, list[Mapping[str, Any]]] = {}
+        for line in read_lines(self.verdicts):
+            verdicts.setdefault(line["round"], []).append(line)
+        return [
+            from_lines(line, verdicts[line["round"]]) for line in read_lines(self.rounds)
+        ]
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the figures; from now on the run is finished."""
+        replace_file(self.result, as_json(result))
+
+    def finished(self) -> dict[str, Any] | None:
+        """The figures of a finished run, or None."""
+        if not self.result.exists():
+            return None
+        return json.loads(self.result.read_text())  # type: ignore[no-any-return]
+
+
+def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> int:
+    """Append JSON lines, on the disk when this returns; the file's size in bytes."""
+    with path.open("ab") as file:
+        for line in lines:
+            file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """JSON lines; a missing file has none."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old one or the new one whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """Readable JSON."""
+    return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"

@@ -1,0 +1,57 @@
+"""Where a number came from: versions, device, threads and commit."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@cache
+def commit() -> str | None:
+    """The source's commit, with ``+`` if files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) not in here.parents:
+            return None
+        # An installed copy inside somebody else's repository is not a checkout of ours.
+        git("ls-files", "--error-unmatch", str(Path(__file__)))
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def provenance(device: str, engine: str) -> dict[str, Any]:
+    """What has to stand beside every number."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name()
+    return {
+        "fedward": version("fedward"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": f"{device} ({name})",
+        "threads": torch.get_num_threads(),
+        "engine": engine,
+        "commit": commit(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor as the system calls it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [
+        line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+    ]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,107 @@
+"""A run from its settings to its folder, however often it is interrupted."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedward.data.images import Dataset
+from fedward.engine import ENGINES
+from fedward.engine.seam import Engine
+from fedward.simulation.checkpoint import params_hash
+from fedward.simulation.config import RunConfig, label, to_table
+from fedward.simulation.folder import RunFolder
+from fedward.simulation.metrics import summary
+from fedward.simulation.provenance import provenance
+from fedward.simulation.records import RoundRecord
+from fedward.simulation.rounds import Federation, federation, first_state, simulate
+
+
+class RunUnfinished(RuntimeError):
+    """The folder holds a run that somebody began and did not finish."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What to do with a run that was begun before: refuse, go on, or begin anew."""
+
+    resume: bool = False
+    anew: bool = False
+
+
+Watch = Callable[[RoundRecord], None]
+
+
+def folder_of(config: RunConfig, runs: Path) -> RunFolder:
+    """Where a run lives: a readable name and its key."""
+    return RunFolder(runs / f"{config.dataset}-{defense_name(config)}-{config.key}")
+
+
+def defense_name(config: RunConfig) -> str:
+    """The defence's name in the register."""
+    return str(to_table(config)["defense"]["name"])
+
+
+def run(
+    config: RunConfig,
+    data: Dataset,
+    engine: Engine,
+    runs: Path,
+    start: Start = Start(),
+    watch: Watch = lambda record: None,
+) -> dict[str, Any]:
+    """The result of a run; a finished one is read, not run again.
+
+    Args:
+        watch: called with every round, those of an earlier process first.
+
+    Raises:
+        RunUnfinished: if rounds were finished before and ``start`` does not say what to do.
+        RunLocked: if another process writes the folder.
+    """
+    folder = folder_of(config, runs)
+    with folder.locked():
+        done = None if start.anew else folder.finished()
+        if done is not None:
+            return done
+        fed = federation(config, data, engine)
+        earlier = None if start.anew else folder.resume(config)
+        if earlier is not None and not start.resume:
+            raise RunUnfinished(
+                f"{folder.path} holds {len(earlier[1])} of {config.rounds} rounds; "
+                "go on with --resume, or begin anew with --restart"
+            )
+        if earlier is None:
+            folder.begin(config)
+            earlier = (first_state(fed), [])
+        begun, records = earlier
+        for record in records:
+            watch(record)
+        state = begun
+        for state, record in simulate(fed, begun):
+            folder.append(config, state, record)
+            records.append(record)
+            watch(record)
+        result = finished_result(fed, records, params_hash(state.params))
+        folder.finish(result)
+        return result
+
+
+def finished_result(
+    fed: Federation, records: list[RoundRecord], params_sha256: str
+) -> dict[str, Any]:
+    """What ``result.json`` holds."""
+    config, device = fed.config, str(fed.data.train.pixels.device)
+    names = [name for name, made in ENGINES.items() if type(fed.engine) is made]
+    return {
+        "key": config.key,
+        "name": label(config),
+        "config": to_table(config),
+        "rounds": len(records),
+        "metrics": summary(config, records, fed.rarity, config.defense.selects),
+        "params_sha256": params_sha256,
+        "seconds": round(sum(sum(r.seconds.values()) for r in records), 1),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "provenance": provenance(device, names[0] if names else type(fed.engine).__name__),
+    }
