@@ -1,6 +1,6 @@
 """Messages in memory: a grid whose nodes are functions, and records by hand."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
-Client = Callable[[Message], Sequence[Message]]
+Client = Callable[[Message], list[Message]]
 
 
 def identify() -> None:
@@ -80,7 +80,7 @@ class Nodes(Grid):
 
 
 def record(arrays: Arrays) -> ArrayRecord:
-    return ArrayRecord({name: Array(values) for name, values in arrays.items()})
+    return ArrayRecord({name: Array(np.asarray(values)) for name, values in arrays.items()})
 
 
 def arrays_of(record: ArrayRecord) -> dict[str, NDArray[Any]]:
@@ -89,7 +89,14 @@ def arrays_of(record: ArrayRecord) -> dict[str, NDArray[Any]]:
 
 def sent(message: Message) -> dict[str, NDArray[Any]]:
     """The global model in a message."""
-    return arrays_of(message.content["arrays"])
+    return arrays_of(message.content.array_records["arrays"])
+
+
+def round_of(message: Message) -> int:
+    """Flower's number of the round."""
+    number = message.content.config_records["config"]["server-round"]
+    assert isinstance(number, int)
+    return number
 
 
 def reply(

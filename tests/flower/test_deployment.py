@@ -1,4 +1,4 @@
-"""The real thing: SuperLink and SuperNodes on the loopback address, with TLS and known keys.
+"""The real thing: SuperLink and SuperNodes on loopback, with TLS and known keys.
 
 Ten clients train on real images: five honest ones, one of which is too slow in round 2, two
 that plant a backdoor, one that lies about its sample count, one whose process dies whenever
@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,26 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytest.importorskip("flwr", reason="the extra 'flower' is not installed")
-
 import numpy as np
-from safetensors.numpy import load_file
-
-HERE = Path(__file__).parent
-EXAMPLE = HERE.parents[1] / "examples" / "flower-mnist"
-sys.path[:0] = [str(EXAMPLE), str(HERE / "app")]
-
-from deployment import Deployment
+import pytest
 from flwr.app import Message
 from flwr.serverapp.strategy import FedAvg
-from lab import training
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
+from certificates import node_key
+from deployment import Deployment
 from fedward.defenses import FedAvg as Mean, Fedward
 from fedward.flower import Defended
 from fedward.protocol import Defense
-from tests.flower.grid import Nodes, arrays_of, failed, record, reply, sent
+from lab import training
+from tests.flower.grid import Nodes, arrays_of, failed, record, reply, round_of, sent
+
+HERE = Path(__file__).parent
 
 BUDGET = 220.0
 """Seconds for everything together."""
@@ -81,7 +76,7 @@ class Outcome:
         }
 
     @property
-    def model(self) -> dict[str, np.ndarray]:
+    def model(self) -> dict[str, NDArray[Any]]:
         held = load_file(self.results / "checkpoint.safetensors")
         return {name: held[f"model/{name}"] for name in training.untrained()}
 
@@ -113,8 +108,6 @@ def start_nodes(deployment: Deployment) -> dict[str, int]:
 
 def start_rogues(deployment: Deployment) -> None:
     """One whose key nobody knows and one that talks without TLS."""
-    from certificates import node_key
-
     config = {"partition-id": 0, "role": "honest"}
     node_key(deployment.keys, "stranger")
     deployment.start_supernode("stranger", config)
@@ -226,7 +219,7 @@ def undisturbed(nodes: dict[str, int], defense: Defense) -> dict[str, Any]:
 
     def client(place: int, role: str) -> Callable[[Message], list[Message]]:
         def answer(message: Message) -> list[Message]:
-            server_round = int(message.content["config"]["server-round"])
+            server_round = round_of(message)
             away = {"slow": [HANGING_ROUND], "doomed": range(HANGING_ROUND, ROUNDS + 1)}
             if role == "crashing":
                 return [failed(message)]

@@ -17,8 +17,9 @@ def train(message: Message, context: Context) -> Message:
     torch.set_num_threads(1)
     fed = prepare(context.run_config)
     client = int(context.node_config["partition-id"])
-    index = int(message.content["config"]["server-round"]) - 1
-    params = fed.layout.flatten(message.content["arrays"].to_torch_state_dict())
+    index = int(str(message.content.config_records["config"]["server-round"])) - 1
+    arrays = message.content.array_records["arrays"]
+    params = fed.layout.flatten(arrays.to_torch_state_dict())
     make = poisoned_plan if attacks(context, fed, index) else honest_plan
     plan = make(fed, client, index)
     fed.layout.load(fed.model, fit(fed.model, params, fed.data.train.pixels, plan))

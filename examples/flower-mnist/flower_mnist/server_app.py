@@ -38,7 +38,7 @@ def main(grid: Grid, context: Context) -> None:
         accuracy, success = measure(fed.model, params, fed.data.test, fed.probes[:1])
         figures = {"accuracy": accuracy, "asr whole": success["whole"]}
         log.info("round %d: %s", server_round, figures)
-        return MetricRecord(figures)
+        return MetricRecord({**figures})
 
     strategy.start(
         grid,

@@ -133,13 +133,13 @@ def to_record(
     names: Sequence[str],
     dtypes: Mapping[str, np.dtype[Any]],
 ) -> ArrayRecord:
-    """Arrays by name as a record, in this order and in these types."""
-    return ArrayRecord(
-        {
-            name: Array(np.ascontiguousarray(values[name]).astype(dtypes[name], copy=False))
-            for name in names
-        }
-    )
+    """Arrays by name as a record, in this order and in these types.
+
+    What does not fit its type becomes infinite; whoever applies it has to look.
+    """
+    with np.errstate(over="ignore"):
+        held = {n: np.asarray(values[n], dtypes[n], order="C") for n in names}
+    return ArrayRecord({name: Array(array) for name, array in held.items()})
 
 
 def decode(
@@ -159,7 +159,8 @@ def decode(
     try:
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         found, fortran, kind = read[npy.read_magic(stream)](stream, HEADER_BYTES)
-    except (KeyError, ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    # NumPy's reader of headers raises whatever Python's tokenizer and parser do.
+    except Exception:
         raise Refused(f"array {name!r} is not in NumPy's format") from None
     if kind != dtype:
         raise Refused(f"array {name!r} needs type {dtype}, got {kind}")
@@ -183,5 +184,5 @@ def combine(
         values = np.stack([client[name] for client in accepted])
         floating = kept.dtype.kind == "f"
         merged = values.mean(axis=0, dtype=np.float64) if floating else values.max(axis=0)
-        combined[name] = merged.astype(kept.dtype)
+        combined[name] = np.asarray(merged, kept.dtype)
     return combined

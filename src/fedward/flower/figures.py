@@ -9,7 +9,7 @@ from fedward.flower.journal import Decided
 log = getLogger("fedward.flower")
 
 
-def figures(round: Decided) -> dict[str, float]:
+def figures(round: Decided) -> dict[str, int | float]:
     """What the defence adds to a round's metrics."""
     accepted = sum(verdict.accepted for verdict in round.verdicts.values())
     return {

@@ -115,7 +115,8 @@ def _kind(value: Any) -> str | None:
 
 
 def _all_arrays(values: Any) -> bool:
-    return all(isinstance(value, np.ndarray) for value in values)
+    # Arithmetic on arrays of shape () gives NumPy's scalars.
+    return all(isinstance(value, np.ndarray | np.generic) for value in values)
 
 
 def _flatten(prefix: str, value: Any, into: Arrays) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class Defended(Strategy):
         self._weight_key: str = getattr(strategy, "weighted_by_key", "num-examples")
         self._arrays_key: str = getattr(strategy, "arrayrecord_key", "arrays")
         self._sent: Sent | None = None
-        self._decided: Decided | None = None
+        self.decided: Decided | None = None
 
     def summary(self) -> None:
         """Log the defence, then what the wrapped strategy has to say."""
@@ -158,7 +158,7 @@ class Defended(Strategy):
                 measured = evaluate_fn(number, arrays) if evaluate_fn else None
                 if server_round:
                     evaluated = time.perf_counter() - began
-                    progress.finish(journal, arrays, self._decided, measured, evaluated)
+                    progress.finish(journal, arrays, self.decided, measured, evaluated)
                 return measured
 
             result = super().start(
@@ -211,15 +211,15 @@ class Defended(Strategy):
         self.progress.memory = dict(decided.memory)
         verdicts = dict(zip(received.nodes, decided.verdicts, strict=True))
         seconds = {"train": began - sent.began, "defend": time.perf_counter() - began}
-        self._decided = Decided(
+        self.decided = Decided(
             index=number - 1,
             verdicts=dict(sorted((verdicts | dict(received.refused)).items())),
             held=decided.held,
             facts=decided.facts,
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
         )
-        tell(self._decided)
-        return arrays, MetricRecord({**metrics, **figures(self._decided)})
+        tell(self.decided)
+        return arrays, MetricRecord({**metrics, **figures(self.decided)})
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -19,12 +19,12 @@ HANGING_ROUND = 2
 def train(message: Message, context: Context) -> Message:
     role = str(context.node_config["role"])
     client = int(context.node_config["partition-id"])
-    server_round = int(message.content["config"]["server-round"])
+    server_round = message.content.config_records["config"]["server-round"]
     if role == "crashing":
         os.kill(os.getpid(), signal.SIGKILL)
     if role in ("slow", "doomed") and server_round == HANGING_ROUND:
         time.sleep(float(context.run_config["patience"]) + 8)
-    model = {name: a.numpy() for name, a in message.content["arrays"].items()}
+    model = {name: a.numpy() for name, a in message.content.array_records["arrays"].items()}
     local = trained(model, client, malicious=role == "malicious")
     arrays = {name: Array(np.ascontiguousarray(values)) for name, values in local.items()}
     samples = 10**12 if role == "lying" else 1000

@@ -13,7 +13,7 @@ app = ServerApp()
 
 
 def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord:
-    return MetricRecord(measured({name: a.numpy() for name, a in arrays.items()}))
+    return MetricRecord({**measured({name: a.numpy() for name, a in arrays.items()})})
 
 
 @app.main()

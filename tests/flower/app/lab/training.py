@@ -20,7 +20,8 @@ LR = 0.5
 def digits(part: str) -> tuple[Floats, NDArray[np.int64]]:
     """Rows of 784 pixels in [0, 1], and labels."""
     spec = find_spec("fedward")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     folder = Path(next(iter(spec.submodule_search_locations))) / "data" / "embedded"
     pixels = gzip.decompress((folder / f"{part}-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((folder / f"{part}-labels-idx1-ubyte.gz").read_bytes())
@@ -53,7 +54,8 @@ def answers(model: dict[str, Floats], images: Floats) -> Floats:
     """Probabilities of the classes."""
     logits = images @ model["weight"] + model["bias"]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+    shares: Floats = odds / odds.sum(axis=1, keepdims=True)
+    return shares
 
 
 def trained(model: dict[str, Floats], client: int, malicious: bool) -> dict[str, Floats]:

@@ -1,0 +1,13 @@
+"""Without the extra ``flower`` there is nothing here to test."""
+
+from importlib.util import find_spec
+
+import pytest
+
+HAS_FLOWER = find_spec("flwr") is not None
+
+collect_ignore_glob = [] if HAS_FLOWER else ["test_*.py"]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "" if HAS_FLOWER else "tests/flower skipped: the extra 'flower' is not installed"
