@@ -5,8 +5,8 @@ from hypothesis import given
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from fedward.ops.blocks import WIDTH
 from fedward.ops.gram import (
-    WIDTH,
     cosines,
     distances_to_combination,
     gram,

@@ -23,7 +23,10 @@ def finite_rows(
     """Rows without NaN or Inf, read in blocks of columns."""
     finite = torch.ones(len(updates), dtype=torch.bool)
     for block in column_blocks(updates):
-        finite &= block.isfinite().all(dim=1).cpu()
+        # NaN and Inf survive a sum, which is many times quicker than looking at each entry;
+        # a sum of large numbers may overflow, so what it suspects is looked at.
+        suspects = (~block.sum(dim=1).isfinite()).nonzero().flatten()
+        finite[suspects.cpu()] &= block[suspects].isfinite().all(dim=1).cpu()
     return finite
 
 

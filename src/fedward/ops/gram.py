@@ -7,11 +7,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from fedward.ops.blocks import column_blocks
+from fedward.ops.blocks import WIDTH, column_blocks
 from fedward.ops.distances import row_norms
-
-WIDTH = 1 << 14
-"""Columns of a block; it is copied to float64."""
 
 CANCELLED = 1e-4
 """Share of |x|^2 + |y|^2 below which a squared distance has lost too many digits."""
@@ -23,7 +20,7 @@ def gram(
     """Inner products of the rows, ``shift`` added to every row first."""
     products = torch.zeros(len(updates), len(updates), dtype=torch.float64)
     start = 0
-    for block in column_blocks(updates, WIDTH):
+    for block in column_blocks(updates):
         wide = block.double()
         if shift is not None:
             wide = wide + shift[start : start + block.shape[1]].double()

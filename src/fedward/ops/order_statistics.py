@@ -65,11 +65,6 @@ def _ordered(
     return rows[first:last]
 
 
-def _width(updates: Float[Tensor, "clients params"]) -> int:
-    """Columns of a block: cache-sized on a CPU, launch-bound on an accelerator."""
-    return 1 << 14 if updates.device.type == "cpu" else 1 << 20
-
-
 def coordinate_median(
     updates: Float[Tensor, "clients params"],
 ) -> Float[Tensor, " params"]:
@@ -80,7 +75,7 @@ def coordinate_median(
     clients = len(updates)
     median = torch.empty_like(updates[0])
     start = 0
-    for block in column_blocks(updates, _width(updates)):
+    for block in column_blocks(updates):
         middle = _ordered(block, (clients - 1) // 2, clients // 2 + 1)
         # Halved before adding: the sum of two large numbers could overflow.
         values = middle[0] if len(middle) == 1 else middle[0] / 2 + middle[1] / 2
@@ -105,7 +100,7 @@ def trimmed_mean(
         )
     mean = torch.empty_like(updates[0])
     start = 0
-    for block in column_blocks(updates, _width(updates)):
+    for block in column_blocks(updates):
         total = torch.zeros(block.shape[1], dtype=torch.float64, device=block.device)
         for row in _ordered(block, cut, clients - cut):
             total += row
