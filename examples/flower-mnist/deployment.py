@@ -64,16 +64,18 @@ class Deployment:
         """What a process has written."""
         return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
 
-    def start_superlink(self) -> None:
-        """Start the server and wait until it listens."""
+    def start_superlink(self, *options: str) -> None:
+        """Start the server and wait until it listens; SuperNodes need a key by default."""
         self._start(
             "superlink",
             *("flower-superlink", "--host", HOST, "--port", str(self.port)),
             *("--ssl-ca-certfile", str(self.keys / "ca.crt")),
             *("--ssl-certfile", str(self.keys / "server.crt")),
             *("--ssl-keyfile", str(self.keys / "server.key")),
-            *("--enable-supernode-auth", "--database", str(self.folder / "state.db")),
+            *("--database", str(self.folder / "state.db")),
+            # Fedward is in the environment already; nothing is fetched.
             "--disable-runtime-dependency-installation",
+            *(options or ("--enable-supernode-auth",)),
         )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -122,10 +124,11 @@ class Deployment:
             )
         return done.stdout
 
-    def start_run(self, app: Path, config: Mapping[str, object]) -> None:
+    def start_run(self, app: Path, config: Mapping[str, object], *options: str) -> None:
         """Submit an app and follow its log in a process called ``run``."""
         pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
-        self._start("run", "flwr", "run", str(app), NAME, "--stream", "--run-config", pairs)
+        words = ("flwr", "run", str(app), NAME, "--stream", "--run-config", pairs)
+        self._start("run", *words, *options)
 
     def follow(self, name: str) -> None:
         """Print what a process writes until it ends."""

@@ -16,7 +16,7 @@ def settings(config: UserConfig) -> RunConfig:
     """The federation that a run configuration describes."""
     clients = int(config["clients"])
     return RunConfig(
-        dataset="mnist-small",
+        dataset=str(config["data"]),
         model="mnistnet",
         partition=IID(),
         clients=clients,
@@ -36,5 +36,5 @@ def settings(config: UserConfig) -> RunConfig:
 
 
 def prepare(config: UserConfig) -> Federation:
-    """The embedded images shared out, the untrained model and the trigger's test images."""
-    return federation(settings(config), load("mnist-small"), Reference())
+    """The images shared out, the untrained model and the trigger's test images."""
+    return federation(settings(config), load(str(config["data"])), Reference())
