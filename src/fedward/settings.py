@@ -39,7 +39,7 @@ def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     """A settings object from a table ``{"name": ..., option: value}`` or a bare name.
 
     An object of one of the known types is returned as it is. An option whose value is such
-    a table itself, or whose default is of a known type, is built first.
+    a table itself, a list of them, or whose default is of a known type, is built first.
 
     Raises:
         UnknownName: for an unknown name or option.
@@ -58,10 +58,19 @@ def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     for option, value in options.items():
         if option not in defaults:
             raise UnknownName(f"option of {kind} {name!r}:", option, defaults)
-        nested = isinstance(value, Mapping) and "name" in value
-        if nested or isinstance(defaults[option], tuple(known.values())):
+        if isinstance(defaults[option], tuple(known.values())):
             options[option] = build(kind, value, known)
+        else:
+            options[option] = _built(kind, value, known)
     return made(**options)
+
+
+def _built(kind: str, value: Any, known: Mapping[str, type[Any]]) -> Any:
+    if isinstance(value, Mapping) and "name" in value:
+        return build(kind, value, known)
+    if isinstance(value, list | tuple):
+        return tuple(_built(kind, item, known) for item in value)
+    return value
 
 
 def as_table(kind: str, value: Any, known: Mapping[str, type[Any]]) -> dict[str, Any]:
@@ -73,8 +82,14 @@ def as_table(kind: str, value: Any, known: Mapping[str, type[Any]]) -> dict[str,
     for name, made in known.items():
         if type(value) is made:
             options = {field.name: getattr(value, field.name) for field in fields(value)}
-            for option, inner in options.items():
-                if type(inner) in known.values():
-                    options[option] = as_table(kind, inner, known)
-            return {"name": name, **options}
+            tables = {o: _tabled(kind, inner, known) for o, inner in options.items()}
+            return {"name": name, **tables}
     raise UnknownName(kind, type(value).__name__, known)
+
+
+def _tabled(kind: str, value: Any, known: Mapping[str, type[Any]]) -> Any:
+    if type(value) in known.values():
+        return as_table(kind, value, known)
+    if isinstance(value, list | tuple):
+        return [_tabled(kind, item, known) for item in value]
+    return value
