@@ -81,7 +81,14 @@ def test_every_block_is_read(poison: float, column: int) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_the_largest_numbers_are_still_numbers(dtype: torch.dtype) -> None:
-    assert finite_rows(torch.full((2, 3), torch.finfo(dtype).max, dtype=dtype)).all()
+    largest = min(torch.finfo(dtype).max, torch.finfo(torch.float32).max)
+    assert finite_rows(torch.full((2, 3), largest, dtype=dtype)).all()
+
+
+def test_numbers_whose_squares_overflow_are_not() -> None:
+    """Distances to such a row would be Inf, and Inf less Inf is NaN for everybody."""
+    rows = torch.tensor([[1e200, 0.0], [0.0, -1e39], [1e38, -1e38]], dtype=torch.float64)
+    assert finite_rows(rows).tolist() == [False, False, True]
 
 
 def test_the_defense_keeps_its_name_and_docstring() -> None:

@@ -20,9 +20,13 @@ NOT_FINITE = Verdict(accepted=False, reason="the update holds NaN or Inf")
 def finite_rows(
     updates: Float[Tensor, "clients params"],
 ) -> Bool[Tensor, " clients"]:
-    """Rows without NaN or Inf, read in blocks of columns."""
+    """Rows without NaN or Inf, read in blocks of columns.
+
+    Numbers beyond single precision count as Inf: their squares could overflow float64, and
+    one such row would turn every distance into NaN.
+    """
     finite = torch.ones(len(updates), dtype=torch.bool)
-    for block in column_blocks(updates):
+    for block in map(Tensor.float, column_blocks(updates)):
         # NaN and Inf survive a sum, which is many times quicker than looking at each entry;
         # a sum of large numbers may overflow, so what it suspects is looked at.
         suspects = (~block.sum(dim=1).isfinite()).nonzero().flatten()
