@@ -43,7 +43,7 @@ class AmGradMimicry(Wrapper):
 
     base: InstanceOf[Attack] = DBA()
     strength: float = Field(default=2.0, gt=0)
-    free: float = Field(default=0.1, ge=0, le=1)
+    free: float = Field(default=0.3, ge=0, le=1)
     sparsity: Sparsity = "dense"
 
     @property
