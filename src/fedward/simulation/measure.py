@@ -21,12 +21,23 @@ class Stamped:
     targets: Int64[Tensor, " probed"]
 
 
-def stamped_probes(attack: Attack | None, test: Images) -> tuple[Stamped, ...]:
-    """Every probe of an attack, the headline first; none without an attack."""
+def stamped_probes(
+    attack: Attack | None, test: Images, classes: int
+) -> tuple[Stamped, ...]:
+    """Every probe of an attack, the headline first; none without an attack.
+
+    Raises:
+        ValueError: if the attack wants an answer that no class has.
+    """
     if attack is None:
         return ()
     made = []
     for probe in attack.probes(test.pixels.cpu(), test.labels.cpu()):
+        highest = int(probe.targets.max())
+        if highest >= classes:
+            raise ValueError(
+                f"there are {classes} classes, got an attack on target {highest}"
+            )
         device = test.pixels.device
         pixels = test.pixels.cpu()[probe.indices]
         if probe.trigger is not None:

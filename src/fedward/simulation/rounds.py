@@ -63,7 +63,7 @@ def federation(config: RunConfig, data: Dataset, engine: Engine) -> Federation:
         rarity=rarity(class_mix(shards, labels, classes)).tolist(),
         model=model.to(data.train.pixels.device),
         layout=Layout.of(model),
-        probes=stamped_probes(config.attack, data.test),
+        probes=stamped_probes(config.attack, data.test, classes),
         engine=engine,
     )
 

@@ -1,0 +1,134 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from fedward.attacks import ATTACKS, DBA, ModelReplacement
+from fedward.data.partition import Dirichlet
+from fedward.defenses import DEFENSES, FedAvg, Fedward
+from fedward.engine.plan import LocalTraining
+from fedward.settings import UnknownName
+from fedward.simulation.config import (
+    Attackers,
+    RunConfig,
+    clean_twin,
+    from_table,
+    is_clean,
+    label,
+    to_table,
+)
+from fedward.simulation.presets import PRESETS
+from tests.simulation.small import SMALL
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_json(name: str) -> None:
+    config = PRESETS[name].config
+    assert from_table(json.loads(json.dumps(to_table(config)))) == config
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_survives_json(name: str) -> None:
+    config = from_table({"attack": name})
+    assert from_table(to_table(config)) == config
+
+
+@pytest.mark.parametrize("name", DEFENSES)
+def test_every_defense_survives_json(name: str) -> None:
+    config = from_table({"defense": name})
+    assert from_table(to_table(config)) == config
+
+
+def test_nested_attacks_keep_their_base() -> None:
+    config = replace(SMALL, attack=ModelReplacement(base=DBA(pdr=0.1)))
+    assert from_table(to_table(config)) == config
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 10), st.integers(1, 5))
+def test_key_is_of_the_content(seed: int, alpha: float, epochs: int) -> None:
+    def make() -> RunConfig:
+        return RunConfig(
+            seed=seed,
+            partition=Dirichlet(alpha=alpha),
+            training=LocalTraining(epochs=epochs),
+        )
+
+    assert make().key == make().key
+    assert replace(make(), seed=seed + 1).key != make().key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rounds": 7},
+        {"defense": Fedward(eps="kth")},
+        {"attack": DBA(epochs=2)},
+        {"attackers": Attackers(count=2, start=3)},
+        {"training": LocalTraining(batch_size=32, lr=0.06)},
+        {"model": "cifarnet"},
+        {"defend_from": 1},
+    ],
+)
+def test_every_change_changes_the_key(change: dict[str, Any]) -> None:
+    assert replace(SMALL, **change).key != SMALL.key
+
+
+def test_the_default_is_the_papers_protocol_for_mnist() -> None:
+    """decisions.md, section 4."""
+    config = PRESETS["paper-mnist"].config
+    assert (config.clients, config.clients_per_round, config.rounds) == (100, 10, 110)
+    assert config.attackers == Attackers(count=4, choice="fixed", start=5, stop=None)
+    assert config.training == LocalTraining(
+        epochs=1, batch_size=64, lr=0.01, momentum=0.9, weight_decay=5e-4
+    )
+    assert config.attack == DBA(pdr=0.3125, target=2, epochs=6, lr=0.05)
+    fashion = PRESETS["paper-fashion"].config
+    assert (fashion.training.epochs, fashion.attack) == (
+        2,
+        DBA(epochs=5, milestones=(1, 4)),
+    )
+    cifar = PRESETS["paper-cifar10"].config
+    assert (cifar.training.epochs, cifar.rounds, cifar.attackers.start) == (3, 220, 10)
+
+
+def test_unknown_names_are_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'rounds'"):
+        from_table({"round": 3})
+    with pytest.raises(UnknownName, match=r"option of training.*Did you mean 'epochs'"):
+        from_table({"training": {"epoch": 3}})
+    with pytest.raises(ValueError, match="Did you mean 'fedward'"):
+        from_table({"defense": "fedwart"})
+    with pytest.raises(ValueError, match="Did you mean 'mnist'"):
+        from_table({"dataset": "mnits"})
+    with pytest.raises(ValueError, match="Did you mean 'pdr'"):
+        from_table({"attack": {"name": "dba", "prd": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clients": 5}, "at most 5 clients, got 6"),
+        ({"attackers": Attackers(count=7)}, "at most 6, got 7"),
+        ({"attackers": Attackers(count=9, choice="sampled")}, "at most 8, got 9"),
+    ],
+)
+def test_parts_must_fit(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **change)
+
+
+def test_a_clean_twin_differs_in_the_window_and_the_defense_only() -> None:
+    twin = clean_twin(SMALL)
+    assert is_clean(twin)
+    assert not is_clean(SMALL)
+    assert not any(twin.attackers.active(round) for round in range(100))
+    assert replace(twin, attackers=SMALL.attackers, defense=SMALL.defense) == SMALL
+    assert clean_twin(replace(SMALL, defense=FedAvg())) == twin
+
+
+def test_labels() -> None:
+    assert label(SMALL) == "fedward"
+    assert label(replace(SMALL, defense=Fedward(eps="kth"))) == "fedward (eps=kth)"
+    assert label(clean_twin(SMALL)) == "fedavg, nobody attacks"
