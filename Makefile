@@ -7,14 +7,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: run test install dev clean
 
 run: install
-	$(BIN)/fedward run --preset demo
+	$(BIN)/fedward run --preset demo --resume
 
 test: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 install: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev,simulation]"
 	@touch $@ $(VENV)/.installed
 
 clean:
