@@ -86,7 +86,7 @@ def test_the_result_carries_its_provenance(tmp_path: Path) -> None:
 
 COMMAND = (
     sys.executable, "-m", "fedward", "run", "--dataset", "synthetic", "--nir", "iid",
-    "--attack", "dba:epochs=1", "--rounds", "12", "--no-clean", "--engine", "reference",
+    "--attack", "dba:epochs=1", "--rounds", "20", "--no-clean", "--engine", "reference",
     "--set", "clients=12", "--set", "attackers.start=2", "--resume", "--quiet",
 )  # fmt: skip
 
@@ -104,7 +104,8 @@ def outcome(runs: Path) -> str:
     """Everything but times and dates: the model's hash, the figures, every line."""
     (folder,) = [path for path in runs.iterdir() if path.is_dir()]
     result = json.loads((folder / "result.json").read_text())
-    rounds = [json.loads(line) for line in (folder / "rounds.jsonl").open()]
+    lines = (folder / "rounds.jsonl").read_text().splitlines()
+    rounds = [json.loads(line) for line in lines]
     for line in rounds:
         del line["seconds"]
     verdicts = (folder / "verdicts.jsonl").read_text()
