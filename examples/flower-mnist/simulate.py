@@ -20,9 +20,8 @@ def main() -> None:
     parser.add_argument("--defense", choices=("fedward", "fedavg"), default="fedward")
     parser.add_argument("--malicious", type=int, choices=range(5), default=3)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument(
-        "--data", choices=("mnist-small", "synthetic"), default="mnist-small"
-    )
+    data = ("mnist-small", "synthetic")
+    parser.add_argument("--data", choices=data, default=data[0])
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="fedward-"))

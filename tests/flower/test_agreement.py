@@ -51,7 +51,7 @@ def simulated(**changes: Any) -> tuple[list[RoundRecord], torch.Tensor]:
 
 def client(place: int, config: dict[str, Any]) -> Client:
     def answer(message: Message) -> list[Message]:
-        node = {"partition-id": place, "num-partitions": CLIENTS}
+        node: dict[str, Any] = {"partition-id": place, "num-partitions": CLIENTS}
         context = Context(
             run_id=1, node_id=1, node_config=node, state=RecordDict(), run_config=config
         )

@@ -1,6 +1,6 @@
 """Data, model and attack: what server and clients agree on."""
 
-from flwr.app import UserConfig
+from collections.abc import Mapping
 
 from fedward.attacks import DBA
 from fedward.data.partition import IID
@@ -11,8 +11,11 @@ from fedward.engine.plan import LocalTraining
 from fedward.simulation.config import Attackers, RunConfig
 from fedward.simulation.rounds import Federation, federation
 
+Config = Mapping[str, bool | float | int | str]
+"""What Flower hands an app as its run configuration."""
 
-def settings(config: UserConfig) -> RunConfig:
+
+def settings(config: Config) -> RunConfig:
     """The federation that a run configuration describes."""
     clients = int(config["clients"])
     return RunConfig(
@@ -35,6 +38,6 @@ def settings(config: UserConfig) -> RunConfig:
     )
 
 
-def prepare(config: UserConfig) -> Federation:
+def prepare(config: Config) -> Federation:
     """The images shared out, the untrained model and the trigger's test images."""
     return federation(settings(config), load(str(config["data"])), Reference())
