@@ -1,8 +1,8 @@
 """The real thing: SuperLink and SuperNodes on loopback, with TLS and known keys.
 
 Ten clients train on real images: five honest ones, one of which is too slow in round 2, two
-that plant a backdoor, one that lies about its sample count, one that fails or dies
-whenever it is asked, and one whose SuperNode is killed. In round 3 the server is killed too, and
+that plant a backdoor, one that lies about its sample count, one that fails or dies whenever
+it is asked, and one whose SuperNode is killed. In round 3 the server is killed too, and
 started again; the operator has taken out the killed SuperNode.
 """
 

@@ -20,7 +20,7 @@ from fedward.flower.state import (
 )
 from fedward.simulation.folder import RunLocked, read_lines
 from tests.flower.grid import Client, Nodes, draw, moving, record, round_of, sent
-from tests.flower.test_strategy import BUFFERS, HONEST, SHAPES, START, same
+from tests.flower.rounds import BUFFERS, HONEST, SHAPES, START, same
 
 MODEL = {**START, **BUFFERS}
 
