@@ -124,7 +124,11 @@ def test_dry_run_prints_the_configurations(tmp_path: Path) -> None:
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     words = (*SMALL, "--rounds", "500", "--no-clean", "--runs", str(tmp_path))
     process = subprocess.Popen(
-        [sys.executable, "-m", "fedward", *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "fedward", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test runner's workers ignore the interrupt, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 import typer
+from click.testing import Result
 from pydantic import ValidationError
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from fedward.cli.data import (
     BAR_CELLS,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner, Result
+from click.testing import Result
+from typer.testing import CliRunner
 
 from fedward.cli.report import report
 from tests.report.folders import Case, write_run
