@@ -80,6 +80,7 @@ def test_the_result_carries_its_provenance(tmp_path: Path) -> None:
         "threads",
         "engine",
         "commit",
+        "command",
     }
     assert found["engine"] == "reference"
 

@@ -1,6 +1,8 @@
 """Running the configurations of one command, and showing what came out."""
 
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,7 @@ class Session:
                             self.runs,
                             start,
                             progress.watch,
+                            shlex.join(("fedward", *sys.argv[1:])),
                         )
                     )
                 except KeyboardInterrupt as stop:

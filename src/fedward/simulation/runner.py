@@ -50,11 +50,13 @@ def run(
     runs: Path,
     start: Start = Start(),
     watch: Watch = lambda record: None,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """The result of a run; a finished one is read, not run again.
 
     Args:
         watch: called with every round, those of an earlier process first.
+        command: what the user typed, for the record.
 
     Raises:
         RunUnfinished: if rounds were finished before and ``start`` does not say what to do.
@@ -83,13 +85,13 @@ def run(
             folder.append(config, state, record)
             records.append(record)
             watch(record)
-        result = finished_result(fed, records, params_hash(state.params))
+        result = finished_result(fed, records, params_hash(state.params), command)
         folder.finish(result)
         return result
 
 
 def finished_result(
-    fed: Federation, records: list[RoundRecord], params_sha256: str
+    fed: Federation, records: list[RoundRecord], params_sha256: str, command: str | None
 ) -> dict[str, Any]:
     """What ``result.json`` holds."""
     config, device = fed.config, str(fed.data.train.pixels.device)
@@ -103,5 +105,8 @@ def finished_result(
         "params_sha256": params_sha256,
         "seconds": round(sum(sum(r.seconds.values()) for r in records), 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "provenance": provenance(device, names[0] if names else type(fed.engine).__name__),
+        "provenance": {
+            **provenance(device, names[0] if names else type(fed.engine).__name__),
+            "command": command,
+        },
     }
