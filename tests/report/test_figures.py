@@ -95,9 +95,9 @@ def test_rates_end_at_the_stored_metrics(runs: list[RunView], labels: list[str])
     assert run.result is not None
     assert escaped.y[-1] == pytest.approx(100 * run.result.metrics["aer"], rel=1e-5)  # type: ignore[operator]
     defended = [record for record in run.rounds if record.defended]
-    rejected = sum(record.rejected_benign for record in defended)
+    rejected = sum(record.rejected_benign or 0 for record in defended)
     assert turned.y[-1] == pytest.approx(100 * rejected / (6 * len(defended)), rel=1e-5)
-    assert dots.y == pytest.approx([25 * r.admitted_attackers for r in defended])
+    assert dots.y == pytest.approx([25 * (r.admitted_attackers or 0) for r in defended])
     assert {trace.name for trace in figure.data} == {"fedward"}
 
 

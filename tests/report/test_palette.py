@@ -32,7 +32,14 @@ def test_text_and_lines_stand_out_on_light_and_dark() -> None:
         field = getattr(palette.FIELD, tone)
         for text in (palette.INK, palette.FAINT):
             assert contrast(getattr(text, tone), field) >= 4.5
-        marks = (palette.HONEST, palette.ATTACKER, palette.ATTACKER_ADMITTED, *palette.RUNS)
+        marks = (
+            palette.HONEST,
+            palette.ATTACKER,
+            palette.ATTACKER_ADMITTED,
+            palette.UNKNOWN,
+            palette.UNKNOWN_REJECTED,
+            *palette.RUNS,
+        )
         for mark in marks:
             assert contrast(getattr(mark, tone), field) >= 3
 
@@ -42,6 +49,8 @@ def test_wrong_verdicts_differ_from_right_ones_in_lightness_too() -> None:
     for tone in ("light", "dark"):
         admitted = getattr(palette.ATTACKER_ADMITTED, tone)
         assert contrast(admitted, getattr(palette.HONEST_ACCEPTED, tone)) >= 2
+        rejected = getattr(palette.UNKNOWN_REJECTED, tone)
+        assert contrast(rejected, getattr(palette.UNKNOWN_ACCEPTED, tone)) >= 2
 
 
 def test_runs_look_different() -> None:

@@ -57,7 +57,7 @@ def test_shows_the_last_attacked_round_whole(runs: list[RunView]) -> None:
     )
     figure = reachability(run)
     assert figure is not None
-    assert figure.layout.meta == heading(run.rounds[19])
+    assert figure.layout.meta == heading(run.rounds[19], run.by_round[19])
     shown = next(frame for frame in figure.frames if frame.name == "19")
     assert [bar.x for bar in figure.data] == [bar.x for bar in shown.data]
     assert figure.data[0].name == "honest, accepted"
@@ -87,7 +87,7 @@ def test_heading_says_who_got_in(runs: list[RunView]) -> None:
     record = replace(
         runs[2].rounds[7], admitted_attackers=1, rejected_benign=2, held="no <group>"
     )
-    assert heading(record) == (
+    assert heading(record, runs[2].by_round[7]) == (
         "Round 7 · eps 25.5 · 1 of 4 attackers admitted · 2 of 6 honest clients rejected"
         " · held: no <group>"
     )

@@ -16,7 +16,7 @@ def test_every_recorded_size_is_a_mark(runs: list[RunView]) -> None:
             for x, y, client in zip(trace.x, trace.y, trace.customdata or (), strict=True)
         }
         recorded = {
-            (verdict.round, verdict.client): getattr(verdict, name)
+            (verdict.round, str(verdict.client)): getattr(verdict, name)
             for verdict in runs[2].verdicts
             if getattr(verdict, name) is not None
         }

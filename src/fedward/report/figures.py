@@ -169,13 +169,15 @@ def rates(runs: Sequence[RunView], labels: Sequence[str]) -> go.Figure | None:
     """Attackers admitted and honest clients rejected, of runs whose defence selects.
 
     A dot is one round, the line all rounds up to it, pooled. Rounds before the defence
-    begins have no say. None if no run selects.
+    begins have no say, nor do those of which nobody knows who attacked. None if no run
+    selects.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.05)
     for index, (run, label) in enumerate(zip(runs, labels, strict=True)):
         if run.selects:
-            escaped = _pooled(run, lambda r: (r.admitted_attackers, r.attackers))
-            turned = _pooled(run, lambda r: (r.rejected_benign, r.clients - r.attackers))
+            escaped, turned = _pooled(run, _escaped), _pooled(run, _turned_away)
+            if run.blind and not turned:
+                continue
             for trace in _rate(escaped, index, label, "attackers admitted", False):
                 figure.add_trace(trace, row=1, col=1)
             for trace in _rate(turned, index, label, "honest clients rejected", True):
@@ -201,10 +203,26 @@ Tally = tuple[int, int, int, int, int]
 """A round's number, hits, out of; hits and out of so far."""
 
 
-def _pooled(run: RunView, count: Callable[[RoundView], tuple[int, int]]) -> list[Tally]:
+def _escaped(record: RoundView) -> tuple[int, int] | None:
+    """Attackers admitted and attackers; None where unknown."""
+    if record.admitted_attackers is None or record.attackers is None:
+        return None
+    return record.admitted_attackers, record.attackers
+
+
+def _turned_away(record: RoundView) -> tuple[int, int] | None:
+    """Honest clients rejected and honest clients; None where unknown."""
+    if record.rejected_benign is None or record.attackers is None:
+        return None
+    return record.rejected_benign, record.clients - record.attackers
+
+
+def _pooled(
+    run: RunView, count: Callable[[RoundView], tuple[int, int] | None]
+) -> list[Tally]:
     """The rounds that count, each with its own and the running tally."""
-    each = [(r.round, *count(r)) for r in run.rounds if r.defended]
-    each = [(number, hits, out_of) for number, hits, out_of in each if out_of]
+    counted = [(r.round, count(r)) for r in run.rounds if r.defended]
+    each = [(number, *pair) for number, pair in counted if pair is not None and pair[1]]
     hits = accumulate(hit for _, hit, _ in each)
     totals = accumulate(out_of for _, _, out_of in each)
     return [

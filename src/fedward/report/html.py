@@ -51,7 +51,7 @@ class Panel:
     walk: Chart | None
     sizes: Chart | None
     held: list[tuple[str, str]]
-    wrong: str
+    count: str
 
 
 def write_report(folders: Sequence[Path], out: Path) -> Path:
@@ -96,14 +96,15 @@ def render(runs: Sequence[RunView]) -> str:
     commands = [
         (label, tables.command(run)) for run, label in zip(runs, labels, strict=True)
     ]
+    metrics = tables.metrics_table(runs, labels)
     return environment.get_template("report.html.j2").render(
         title=f"Fedward report: {', '.join(labels)}",
         about=summary.about(runs),
         sentences=summary.headline(runs, labels),
         cards=summary.cards(runs, labels),
-        metrics=tables.metrics_table(runs, labels),
+        metrics=metrics,
         parts=tables.parts_table(runs, labels),
-        meanings=tables.METRICS.values(),
+        meanings=tables.meanings(metrics),
         curves_chart=_chart(
             "ma-asr", "MA and ASR over rounds", figures.curves(runs, labels)
         ),
@@ -135,19 +136,30 @@ def _panel(index: int, run: RunView, label: str) -> Panel:
         walk=_chart(f"walk-{index}", f"Reachability, {label}", reachability(run)),
         sizes=_chart(f"sizes-{index}", f"Updates, {label}", sizes(run)),
         held=held_rounds(run),
-        wrong=_count_wrong(run),
+        count=_count(run),
     )
 
 
-def _count_wrong(run: RunView) -> str:
-    admitted = sum(v.malicious and v.accepted for v in run.verdicts)
-    attackers = sum(v.malicious for v in run.verdicts)
-    rejected = sum(not v.malicious and not v.accepted for v in run.verdicts)
-    honest = len(run.verdicts) - attackers
-    return (
-        f"{admitted} of {attackers} malicious updates were admitted, "
-        f"{rejected} of {honest} honest ones rejected"
-    )
+def _count(run: RunView) -> str:
+    """How many verdicts were wrong, and how many there are where nobody knows."""
+    known = [verdict for verdict in run.verdicts if verdict.malicious is not None]
+    unknown = [verdict for verdict in run.verdicts if verdict.malicious is None]
+    parts = []
+    if known or not unknown:
+        admitted = sum(v.accepted for v in known if v.malicious)
+        attackers = sum(v.malicious is True for v in known)
+        rejected = sum(not v.accepted for v in known if not v.malicious)
+        parts.append(
+            f"{admitted} of {attackers} malicious updates were admitted, "
+            f"{rejected} of {len(known) - attackers} honest ones rejected"
+        )
+    if unknown:
+        accepted = sum(verdict.accepted for verdict in unknown)
+        parts.append(
+            f"{accepted} of {len(unknown)} updates were accepted and "
+            f"{len(unknown) - accepted} rejected; nobody knows which were malicious"
+        )
+    return ". ".join(parts)
 
 
 def _chart(id: str, title: str, figure: go.Figure | None) -> Chart | None:

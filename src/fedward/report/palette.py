@@ -2,8 +2,9 @@
 
 Figures are drawn in the light colours; the page swaps each for its dark partner. Every
 meaning is also carried by something other than colour (hatching, a symbol, a dash), and the
-hues stay apart for all common kinds of colour blindness: blue is right, warm is wrong. The
-hues of runs follow Okabe and Ito, *Color Universal Design*, 2008,
+hues stay apart for all common kinds of colour blindness: blue is right, warm is wrong.
+Violet, in charts of its own, claims neither: nobody knows who attacked. The hues of runs
+follow Okabe and Ito, *Color Universal Design*, 2008,
 https://jfly.uni-koeln.de/color/.
 """
 
@@ -32,11 +33,14 @@ WINDOW = Colour("#fdf1e8", "#2b221c")
 
 HONEST = Colour("#2f7fc1", "#63abe6")
 ATTACKER = Colour("#cf4a0b", "#f47e3e")
+UNKNOWN = Colour("#7a5bb5", "#b39ae6")
 
 HONEST_ACCEPTED = Colour("#b9d6ee", "#2f5878")
 ATTACKER_REJECTED = Colour("#13558f", "#6db4f0")
 HONEST_REJECTED = Colour("#eda41c", "#c98a13")
 ATTACKER_ADMITTED = Colour("#c2260f", "#ff5a40")
+UNKNOWN_ACCEPTED = Colour("#d6cceb", "#4a3d6b")
+UNKNOWN_REJECTED = Colour("#5b3a9b", "#b79bf2")
 
 RUNS = (
     Colour("#0072b2", "#4aa8e0"),
@@ -54,7 +58,8 @@ PAIRS = {
     colour.light: colour.dark
     for colour in (
         INK, FAINT, GRID, FIELD, CARD, WINDOW, HONEST, ATTACKER, HONEST_ACCEPTED,
-        ATTACKER_REJECTED, HONEST_REJECTED, ATTACKER_ADMITTED, *RUNS,
+        ATTACKER_REJECTED, HONEST_REJECTED, ATTACKER_ADMITTED, UNKNOWN,
+        UNKNOWN_ACCEPTED, UNKNOWN_REJECTED, *RUNS,
     )
 }  # fmt: skip
 """Light colour to dark colour, for the page."""

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from fedward.report.palette import ATTACKER, FAINT, FIELD, HONEST, INK, axis, shorten, style
+from fedward.report.palette import FAINT, FIELD, INK, axis, shorten, style
 from fedward.report.runs import RoundView, RunView, VerdictView
-from fedward.report.verdicts import DETAILS, OUTCOMES, details
+from fedward.report.verdicts import DETAILS, Outcome, details, outcomes
 
 Walk = Sequence[tuple[int, VerdictView]]
 """Place and verdict, in the order of the walk."""
@@ -34,10 +34,13 @@ def reachability(run: RunView) -> go.Figure | None:
     ]
     if not walks:
         return None
-    frames = [_frame(record, walk) for record, walk in walks]
+    kinds = outcomes(run.verdicts)
+    frames = [
+        _frame(record, walk, run.by_round[record.round], kinds) for record, walk in walks
+    ]
     attacked = [i for i, (record, _) in enumerate(walks) if record.attacked]
     shown = frames[attacked[-1] if attacked else -1]
-    figure = go.Figure(data=_traces(), layout=shown.layout, frames=frames)
+    figure = go.Figure(data=_traces(kinds), layout=shown.layout, frames=frames)
     for trace, part in zip(figure.data, shown.data, strict=True):
         trace.update(part)
     figure.update_layout(barmode="overlay", bargap=0.12)
@@ -49,25 +52,25 @@ def _walk(verdicts: Sequence[VerdictView]) -> list[tuple[int, VerdictView]]:
     return sorted(placed, key=lambda pair: pair[0])
 
 
-def _traces() -> list[go.Bar | go.Scatter]:
+def _traces(kinds: Sequence[Outcome]) -> list[go.Bar | go.Scatter]:
     """How bars and lines look, with no data yet, in the order of a frame's."""
     bars = [
         go.Bar(
-            name=name,
+            name=kind.name,
             marker={
-                "color": (ATTACKER if malicious else HONEST).light,
+                "color": kind.colour.light,
                 "line": {"width": 0},
                 "pattern": {
-                    "shape": "" if accepted else "/",
+                    "shape": "" if kind.accepted else "/",
                     "fgcolor": FIELD.light,
                     "size": 9,
                     "solidity": 0.5,
                     "fillmode": "overlay",
                 },
             },
-            hovertemplate=f"<b>client %{{customdata[0]}}</b><br>{name}<br>{DETAILS}",
+            hovertemplate=f"<b>client %{{customdata[0]}}</b><br>{kind.name}<br>{DETAILS}",
         )
-        for malicious, accepted, name, _ in OUTCOMES
+        for kind in kinds
     ]
     core = go.Scatter(
         name="core distance",
@@ -89,7 +92,12 @@ def _traces() -> list[go.Bar | go.Scatter]:
     return [*bars, core, eps]
 
 
-def _frame(record: RoundView, walk: Walk) -> go.Frame:
+def _frame(
+    record: RoundView,
+    walk: Walk,
+    verdicts: Sequence[VerdictView],
+    kinds: Sequence[Outcome],
+) -> go.Frame:
     """The data of one round."""
     top = 1.12 * max(_heights(record, walk), default=1.0)
     ends = [walk[0][0] - 0.5, walk[-1][0] + 0.5]
@@ -97,10 +105,7 @@ def _frame(record: RoundView, walk: Walk) -> go.Frame:
     return go.Frame(
         name=str(record.round),
         data=[
-            *(
-                _bars(walk, malicious, accepted, top)
-                for malicious, accepted, _, _ in OUTCOMES
-            ),
+            *(_bars(walk, kind, top) for kind in kinds),
             go.Scatter(
                 x=[place for place, _ in walk],
                 y=[_height(verdict.core_distance) for _, verdict in walk],
@@ -108,7 +113,7 @@ def _frame(record: RoundView, walk: Walk) -> go.Frame:
             go.Scatter(x=ends, y=[_height(eps)] * 2),
         ],
         layout={
-            "meta": heading(record),
+            "meta": heading(record, verdicts),
             "xaxis": axis(
                 f"Client, in the order of the walk of round {record.round}",
                 range=ends,
@@ -124,13 +129,9 @@ def _frame(record: RoundView, walk: Walk) -> go.Frame:
     )
 
 
-def _bars(walk: Walk, malicious: bool, accepted: bool, top: float) -> go.Bar:
+def _bars(walk: Walk, kind: Outcome, top: float) -> go.Bar:
     """The clients of one outcome; ``top`` is the height of a bar without one."""
-    kept = [
-        (place, verdict)
-        for place, verdict in walk
-        if (verdict.malicious, verdict.accepted) == (malicious, accepted)
-    ]
+    kept = [(place, verdict) for place, verdict in walk if kind.covers(verdict)]
     heights = [_height(verdict.reachability) for _, verdict in kept]
     return go.Bar(
         x=[place for place, _ in kept],
@@ -152,9 +153,8 @@ def _height(number: float | None) -> float | None:
     return None if number is None or not math.isfinite(number) else shorten(number)
 
 
-def heading(record: RoundView) -> str:
-    """The round in one line of plain text."""
-    honest = record.clients - record.attackers
+def heading(record: RoundView, verdicts: Sequence[VerdictView]) -> str:
+    """The round with these verdicts in one line of plain text."""
     parts = [f"Round {record.round}"]
     if "eps" in record.facts:
         parts.append(f"eps {record.facts['eps']:.4g}")
@@ -162,7 +162,12 @@ def heading(record: RoundView) -> str:
         parts.append(
             f"{record.admitted_attackers} of {record.attackers} attackers admitted"
         )
-    parts.append(f"{record.rejected_benign} of {honest} honest clients rejected")
+    if record.attackers is None:
+        rejected = sum(not verdict.accepted for verdict in verdicts)
+        parts.append(f"{rejected} of {record.clients} clients rejected")
+    else:
+        honest = record.clients - record.attackers
+        parts.append(f"{record.rejected_benign} of {honest} honest clients rejected")
     if record.held is not None:
         parts.append(f"held: {record.held}")
     return " · ".join(parts)

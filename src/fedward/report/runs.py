@@ -31,31 +31,38 @@ class BrokenRun(ValueError):
 class RoundView:
     """One line of ``rounds.jsonl``; shares in [0, 1].
 
+    Whether it was attacked, by how many, and what of that was judged wrongly is None where
+    nobody knows, as in a deployment.
+
     Attributes:
         asr: by probe, the headline first; empty in rounds that did not measure it.
     """
 
     round: int
-    attacked: bool
+    attacked: bool | None
     defended: bool
     ma: float | None
     asr: Annotated[Mapping[str, float], BeforeValidator(lambda asr: asr or {})]
     held: str | None
     clients: int
-    attackers: int
-    admitted_attackers: int
-    rejected_benign: int
+    attackers: int | None
+    admitted_attackers: int | None
+    rejected_benign: int | None
     facts: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class VerdictView:
-    """One line of ``verdicts.jsonl``: what became of one client in one round."""
+    """One line of ``verdicts.jsonl``: what became of one client in one round.
+
+    Attributes:
+        malicious: None where nobody knows, as in a deployment.
+    """
 
     round: int
     client: int
-    malicious: bool
+    malicious: bool | None
     accepted: bool
     reason: str
     rarity: float | None = None
@@ -109,11 +116,27 @@ class RunView:
         return named(self.config.get("attack"))
 
     @property
+    def blind(self) -> bool:
+        """Whether nobody knows who attacks, if only in some rounds, as in a deployment.
+
+        Before its first round the settings tell: a deployment plans no attackers.
+        """
+        if not self.rounds:
+            return "attackers" not in self.config
+        return any(record.attacked is None for record in self.rounds)
+
+    @property
     def clean(self) -> bool:
-        """Whether nobody ever attacks: no attack, no attackers, or no time for it."""
+        """Whether nobody ever attacks: no attack, no attackers, or no time for it.
+
+        A run is not clean where nobody knows, nor in a drill, whose settings name no
+        attack, once an attacker took part.
+        """
         attackers = self.config.get("attackers")
+        if self.blind:
+            return False
         if self.attack is None or not isinstance(attackers, Mapping):
-            return self.attack is None
+            return self.attack is None and not self.attacked_rounds
         stop, start = attackers.get("stop"), attackers.get("start") or 0
         end = self.planned if stop is None else min(stop, self.planned)
         return attackers.get("count") == 0 or bool(end <= start)
@@ -153,7 +176,7 @@ class RunView:
 
     @property
     def attacked_rounds(self) -> tuple[int, ...]:
-        """Numbers of the rounds under attack."""
+        """Numbers of the rounds known to be under attack."""
         return tuple(record.round for record in self.rounds if record.attacked)
 
 

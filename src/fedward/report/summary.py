@@ -32,13 +32,20 @@ def about(runs: Sequence[RunView]) -> str:
         names = list(dict.fromkeys(named(run.config.get(key)) for run in runs))
         if None not in names:
             parts.append(f"{word} {', '.join(map(str, names))}")
-    attacks = list(dict.fromkeys(run.attack for run in runs if not run.clean))
-    parts.append(f"attack {', '.join(map(str, attacks))}" if attacks else "no attack")
+    attacks = list(dict.fromkeys(_attack(run) for run in runs if not run.clean))
+    parts.append(f"attack {', '.join(attacks)}" if attacks else "no attack")
     return " · ".join(parts)
 
 
+def _attack(run: RunView) -> str:
+    """The attack in a word or two; a drill's settings do not name it."""
+    if run.clean:
+        return "no attack"
+    return run.attack or ("unknown" if run.blind else "planted attackers")
+
+
 def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
-    """One to three sentences on what the finished runs show."""
+    """Some sentences on what the runs show; a deployment's need not be finished."""
     named = list(zip(runs, labels, strict=True))
     struck = [
         (success, run, label)
@@ -61,13 +68,18 @@ def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
                 f"{struck[0][2]} admitted {percent(share(best, 'aer'))} of the attackers' "
                 f"updates and turned away {percent(share(best, 'brr'))} of the honest ones."
             )
-    elif any(run.result for run in runs):
-        reached = [
-            f"{label} {percent(share(run, 'ma_final'))}"
-            for run, label in named
-            if run.result
-        ]
+    elif reached := [
+        f"{label} {percent(share(run, 'ma_final'))}"
+        for run, label in named
+        if run.result and not (run.blind and share(run, "ma_final") is None)
+    ]:
         said.append(f"Accuracy on clean test images: {', '.join(reached)}.")
+    for run, label in named:
+        if run.blind and run.verdicts:
+            said.append(
+                f"{label} accepted {_accepted(run)} updates; nobody knows which were "
+                "malicious."
+            )
     open_ends = [
         f"{label} ({progress(run)} rounds)" for run, label in named if run.result is None
     ]
@@ -110,12 +122,24 @@ def _card(run: RunView, label: str, hue: int, runs: Sequence[RunView]) -> Card:
     numbers = [
         (title, Cell(percent(share(run, success)), note)),
         ("Accuracy", Cell(percent(share(run, "ma_final")))),
-        ("Attackers admitted", Cell(percent(share(run, "aer")))),
-        ("Honest rejected", Cell(percent(share(run, "brr")))),
+        *_errors(run),
     ]
-    about = (
-        f"{run.defense or 'no defence'} against {'no attack' if run.clean else run.attack}"
-    )
+    against = "unknown attackers" if run.blind and run.attack is None else _attack(run)
+    about = f"{run.defense or 'no defence'} against {against}"
     if run.result is None:
         about += f", unfinished: {progress(run)} rounds"
     return Card(label, about, hue, tuple(numbers))
+
+
+def _errors(run: RunView) -> list[tuple[str, Cell]]:
+    """AER and BRR; where nobody knows them, also what became of the updates."""
+    aer, brr = (Cell(percent(share(run, key))) for key in ("aer", "brr"))
+    if not run.blind:
+        return [("Attackers admitted", aer), ("Honest rejected", brr)]
+    return [("AER", aer), ("BRR", brr), ("Updates accepted", Cell(_accepted(run)))]
+
+
+def _accepted(run: RunView) -> str:
+    """Updates accepted, and of how many."""
+    accepted = sum(verdict.accepted for verdict in run.verdicts)
+    return f"{accepted} of {len(run.verdicts)}"

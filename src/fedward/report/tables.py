@@ -158,6 +158,12 @@ def metrics_table(runs: Sequence[RunView], labels: Sequence[str]) -> Table:
     return Table(tuple(columns), tuple(rows))
 
 
+def meanings(table: Table) -> list[tuple[str, str]]:
+    """Name and meaning of the metrics that this `metrics_table` shows."""
+    shown = {column.text for column in table.columns}
+    return [(name, meaning) for name, meaning in METRICS.values() if name in shown]
+
+
 def _value(key: str, number: float | None) -> str:
     if key in METRICS or number is None:
         return percent(number)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from fedward.report.palette import ATTACKER, HONEST, INK, axis, round_axis, shorten, style
+from fedward.report.palette import INK, axis, round_axis, shorten, style
 from fedward.report.runs import RunView, VerdictView
-from fedward.report.verdicts import OUTCOMES
+from fedward.report.verdicts import outcomes
 
 PANELS: tuple[tuple[str, str, Callable[[VerdictView], float | None]], ...] = (
     ("Update norm (L2)", "norm", lambda verdict: verdict.norm),
@@ -65,27 +65,26 @@ def _draw_bound(figure: go.Figure, run: RunView) -> None:
 def _dots(
     run: RunView, word: str, value: Callable[[VerdictView], float | None], legend: bool
 ) -> Iterable[go.Scatter]:
-    """A trace each for honest clients and attackers, accepted and rejected."""
-    for malicious, accepted, name, _ in OUTCOMES:
+    """A trace for each outcome: diamonds are attackers, squares unknown."""
+    shapes = {False: "circle", True: "diamond", None: "square"}
+    for outcome in outcomes(run.verdicts):
         kept = [
             (verdict, number)
             for verdict in run.verdicts
-            if (verdict.malicious, verdict.accepted) == (malicious, accepted)
-            and (number := value(verdict)) is not None
+            if outcome.covers(verdict) and (number := value(verdict)) is not None
         ]
-        colour = (ATTACKER if malicious else HONEST).light
-        shape = "diamond" if malicious else "circle"
+        colour, shape = outcome.colour.light, shapes[outcome.malicious]
         yield go.Scatter(
             x=[verdict.round for verdict, _ in kept],
             y=[shorten(number) for _, number in kept],
-            customdata=[verdict.client for verdict, _ in kept],
-            name=name,
-            legendgroup=name,
+            customdata=[str(verdict.client) for verdict, _ in kept],
+            name=outcome.name,
+            legendgroup=outcome.name,
             showlegend=legend,
             mode="markers",
             marker={
-                "symbol": shape if accepted else f"{shape}-open",
-                "size": 7 if malicious else 6,
+                "symbol": shape if outcome.accepted else f"{shape}-open",
+                "size": 7 if outcome.malicious else 6,
                 "color": colour,
                 "line": {"width": 1.4, "color": colour},
                 "opacity": 0.85,

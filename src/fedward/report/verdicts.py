@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -14,9 +15,13 @@ from fedward.report.palette import (
     ATTACKER_REJECTED,
     DASH,
     FIELD,
+    HONEST,
     HONEST_ACCEPTED,
     HONEST_REJECTED,
     INK,
+    UNKNOWN,
+    UNKNOWN_ACCEPTED,
+    UNKNOWN_REJECTED,
     Colour,
     axis,
     literal,
@@ -25,13 +30,51 @@ from fedward.report.palette import (
 )
 from fedward.report.runs import RunView, VerdictView
 
-OUTCOMES: tuple[tuple[bool, bool, str, Colour], ...] = (
-    (False, True, "honest, accepted", HONEST_ACCEPTED),
-    (False, False, "honest, rejected", HONEST_REJECTED),
-    (True, False, "attacker, rejected", ATTACKER_REJECTED),
-    (True, True, "attacker, admitted", ATTACKER_ADMITTED),
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verdict amounts to, and how charts show it.
+
+    Attributes:
+        malicious: None where nobody knows.
+        name: in legends.
+        colour: of the kind of client.
+        cell: of a cell of `verdict_map`.
+        hatch: plotly's pattern on that cell.
+    """
+
+    malicious: bool | None
+    accepted: bool
+    name: str
+    colour: Colour
+    cell: Colour
+    hatch: str = ""
+
+    def covers(self, verdict: VerdictView) -> bool:
+        """Whether the verdict is one of these; every verdict is one of exactly one."""
+        return (verdict.malicious, verdict.accepted) == (self.malicious, self.accepted)
+
+
+OUTCOMES = (
+    Outcome(False, True, "honest, accepted", HONEST, HONEST_ACCEPTED),
+    Outcome(False, False, "honest, rejected", HONEST, HONEST_REJECTED),
+    Outcome(True, False, "attacker, rejected", ATTACKER, ATTACKER_REJECTED, "/"),
+    Outcome(True, True, "attacker, admitted", ATTACKER, ATTACKER_ADMITTED, "/"),
 )
-"""Malicious, accepted, and how a cell of `verdict_map` looks then."""
+"""Where it is known who attacked."""
+
+UNKNOWN_OUTCOMES = (
+    Outcome(None, True, "client, accepted", UNKNOWN, UNKNOWN_ACCEPTED),
+    Outcome(None, False, "client, rejected", UNKNOWN, UNKNOWN_REJECTED, "x"),
+)
+"""Where nobody knows."""
+
+
+def outcomes(verdicts: Sequence[VerdictView]) -> tuple[Outcome, ...]:
+    """What the legend of these verdicts needs; both kinds if the knowledge came later."""
+    unknown = sum(verdict.malicious is None for verdict in verdicts)
+    known = OUTCOMES if unknown < len(verdicts) or not verdicts else ()
+    return known + (UNKNOWN_OUTCOMES if unknown else ())
 
 
 DETAILS = (
@@ -43,8 +86,11 @@ DETAILS = (
 """The end of a hover text over what `details` gives."""
 
 
-def details(verdict: VerdictView) -> list[int | str]:
-    """Client, reason and every number of a verdict, as the hover shows them."""
+def details(verdict: VerdictView) -> list[str]:
+    """Client, reason and every number of a verdict, as the hover shows them.
+
+    All are text: a node of a deployment has 64 bits, of which a browser's numbers keep 53.
+    """
     numbers = (
         verdict.norm,
         verdict.factor,
@@ -54,14 +100,18 @@ def details(verdict: VerdictView) -> list[int | str]:
         verdict.rarity,
     )
     texts = [DASH if number is None else f"{number:.4g}" for number in numbers]
-    return [verdict.client, literal(verdict.reason), *texts]
+    return [str(verdict.client), literal(verdict.reason), *texts]
 
 
 def order_clients(verdicts: Iterable[VerdictView]) -> list[tuple[int, bool]]:
-    """Clients that took part and whether they ever attacked: attackers first, by number."""
+    """Clients that took part and whether they are known to have attacked.
+
+    Attackers first, each kind by number.
+    """
     attacked: dict[int, bool] = {}
     for verdict in verdicts:
-        attacked[verdict.client] = attacked.get(verdict.client, False) or verdict.malicious
+        before = attacked.get(verdict.client, False)
+        attacked[verdict.client] = before or verdict.malicious is True
     return sorted(attacked.items(), key=lambda pair: (not pair[1], pair[0]))
 
 
@@ -69,21 +119,17 @@ def verdict_map(run: RunView) -> go.Figure | None:
     """A cell a client and round: who took part, who attacked, who was accepted.
 
     Attackers are the rows on top and their cells are hatched. Blue is right (honest
-    accepted, attacker rejected), warm is wrong; an empty place did not take part. None if
-    the run has no verdict.
+    accepted, attacker rejected), warm is wrong, violet is unknown and crossed if rejected;
+    an empty place did not take part. None if the run has no verdict.
     """
     if not run.verdicts:
         return None
     clients = order_clients(run.verdicts)
     rows = {client: row for row, (client, _) in enumerate(clients)}
     figure = go.Figure()
-    for malicious, accepted, name, colour in OUTCOMES:
-        cells = [
-            verdict
-            for verdict in run.verdicts
-            if (verdict.malicious, verdict.accepted) == (malicious, accepted)
-        ]
-        figure.add_trace(_cells(cells, rows, name, colour, hatched=malicious))
+    for outcome in outcomes(run.verdicts):
+        cells = [verdict for verdict in run.verdicts if outcome.covers(verdict)]
+        figure.add_trace(_cells(cells, rows, outcome))
     _mark_held(figure, run)
     _mark_begin(figure, run, len(clients))
     figure.update_layout(
@@ -114,25 +160,19 @@ def _client_axis(clients: Sequence[tuple[int, bool]]) -> dict[str, Any]:
     )
 
 
-def _cells(
-    cells: Sequence[VerdictView],
-    rows: dict[int, int],
-    name: str,
-    colour: Colour,
-    hatched: bool,
-) -> go.Bar:
+def _cells(cells: Sequence[VerdictView], rows: dict[int, int], outcome: Outcome) -> go.Bar:
     """Bars one round wide that float in their client's row: cells that zoom and hide."""
     return go.Bar(
         x=[verdict.round for verdict in cells],
         y=[0.86] * len(cells),
         base=[rows[verdict.client] - 0.43 for verdict in cells],
         width=0.88,
-        name=name,
+        name=outcome.name,
         marker={
-            "color": colour.light,
+            "color": outcome.cell.light,
             "line": {"width": 0},
             "pattern": {
-                "shape": "/" if hatched else "",
+                "shape": outcome.hatch,
                 "fgcolor": FIELD.light,
                 "size": 5,
                 "solidity": 0.22,
@@ -141,7 +181,7 @@ def _cells(
         },
         customdata=[details(verdict) for verdict in cells],
         hovertemplate=(
-            f"<b>client %{{customdata[0]}}, round %{{x}}</b><br>{name}<br>{DETAILS}"
+            f"<b>client %{{customdata[0]}}, round %{{x}}</b><br>{outcome.name}<br>{DETAILS}"
         ),
     )
 
