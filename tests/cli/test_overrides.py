@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from fedward.attacks import DBA
+from fedward.attacks import ATTACK_PRESETS, DBA, NormMatching
 from fedward.cli.overrides import (
     configurations,
     lay_over,
@@ -118,3 +118,20 @@ def test_seeds() -> None:
     for wrong in ("a", "-1", "0,,1"):
         with pytest.raises(ValueError, match="whole numbers from 0"):
             parse_seeds(wrong)
+
+
+def test_pdr_reaches_through_wrappers() -> None:
+    (config,) = configurations(
+        None, None, {"attack": {"name": "norm-matching"}, "attack.pdr": 0.2}, [], [], [0]
+    )
+    assert config.attack == NormMatching(base=DBA(pdr=0.2))
+    for attack in (None, {"name": "inner-product"}):
+        settings = {"attack": attack, "attack.pdr": 0.2}
+        with pytest.raises(ValueError, match="--pdr needs an attack that poisons"):
+            configurations(None, None, settings, [], [], [0])
+
+
+@pytest.mark.parametrize("name", ["mla", "ala", "amsa"])
+def test_attack_presets_are_attacks(name: str) -> None:
+    (config,) = configurations(None, None, {"attack": {"name": name}}, [], [], [0])
+    assert config.attack == ATTACK_PRESETS[name]

@@ -1,6 +1,8 @@
 import _thread
+import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -52,6 +54,15 @@ def test_the_first_error_in_the_order_of_items_is_raised_and_nobody_is_left_out(
     assert sorted(done) == list(range(6))
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Interrupts raise, also where the test runner was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_drops_what_is_not_begun() -> None:
     done = []
 

@@ -56,6 +56,23 @@ def put(table: dict[str, Any], path: str, value: Any) -> None:
     table[last] = value
 
 
+def poison(table: dict[str, Any], share: float) -> None:
+    """Set the poisoned share of the attack, or of what a wrapper attack wraps.
+
+    Raises:
+        ValueError: if there is no attack, or none that poisons.
+    """
+    attack = to_table(from_table({"attack": table.get("attack")}))["attack"]
+    inner = attack
+    while inner is not None and "pdr" not in inner:
+        inner = inner.get("base")
+    if inner is None:
+        name = None if attack is None else attack["name"]
+        raise ValueError(f"--pdr needs an attack that poisons images, got {name!r}")
+    inner["pdr"] = share
+    table["attack"] = attack
+
+
 def nir_partition(nir: str, preset: str | None) -> dict[str, Any]:
     """The paper's non-IID rate: ``iid``, or the Dirichlet concentration in percent.
 
@@ -104,7 +121,9 @@ def configurations(
     if file is not None:
         lay_over(table, read_toml(file))
     for path, value in settings.items():
-        if value is not None:
+        if value is not None and path == "attack.pdr":
+            poison(table, value)
+        elif value is not None:
             put(table, path, value)
     for text in sets:
         path, equals, value = text.partition("=")

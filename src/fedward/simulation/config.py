@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, InstanceOf
 from pydantic.dataclasses import dataclass
 
-from fedward.attacks import ATTACKS, Attack
+from fedward.attacks import ATTACK_PRESETS, ATTACKS, Attack
 from fedward.data.partition import PARTITIONS, DirichletAuthors
 from fedward.data.sources import DATASETS
 from fedward.defenses import DEFENSES, FedAvg, Fedward
@@ -24,6 +24,10 @@ from fedward.settings import STRICT, UnknownName, as_table, build, lookup
 
 
 def _attack(value: Any) -> Attack | None:
+    if isinstance(value, Mapping) and set(value) == {"name"}:
+        value = value["name"]
+    if isinstance(value, str) and value not in ATTACKS and value in ATTACK_PRESETS:
+        return ATTACK_PRESETS[value]
     return None if value is None else build("attack", value, ATTACKS)
 
 
