@@ -84,6 +84,17 @@ def test_every_entry_has_a_title(kind: str) -> None:
     assert [e["name"] for e in everything()[kind] if not e["title"].strip()] == []
 
 
+@pytest.mark.parametrize("kind", ["datasets", "models"])
+def test_every_data_set_and_model_names_its_source(kind: str) -> None:
+    """An address, or the module of ours that makes it."""
+    unknown = [
+        entry["name"]
+        for entry in everything()[kind]
+        if not re.search(r"https?://|\bfedward\.", entry["source"])
+    ]
+    assert unknown == []
+
+
 @pytest.mark.parametrize("kind", ["attacks", "defenses"])
 def test_every_method_cites_its_paper(kind: str) -> None:
     """With a year or an address, and so with more than an emphasised word."""

@@ -54,7 +54,8 @@ def everything() -> dict[str, list[dict[str, str]]]:
     return {
         "datasets": [entry(n, d.title, d.source) for n, d in DATASETS.items()],
         "models": [
-            entry(n, m.source, f"{m.params:,} parameters") for n, m in MODELS.items()
+            entry(n, f"{m.title}; {m.params:,} parameters", m.source)
+            for n, m in MODELS.items()
         ],
         "partitions": [documented(n, made) for n, made in PARTITIONS.items()],
         "attacks": [documented(n, made) for n, made in ATTACKS.items()],
