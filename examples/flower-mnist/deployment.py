@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,17 +150,16 @@ class Deployment:
             raise RuntimeError(f"{name} ended with {process.returncode}:\n{self.log(name)}")
 
     def end(self, name: str, how: int = signal.SIGTERM) -> None:
-        """End a process and what it started; by force if it does not go in ten seconds."""
+        """End a process and what it started; by force if it does not go in ten seconds.
+
+        What it started may outlive it by a moment, so the whole group gets the last word.
+        """
         process = self.running.pop(name)
-        for signal_sent, patience in ((how, 10), (signal.SIGKILL, 10)):
-            try:
+        for signal_sent in (how, signal.SIGKILL):
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal_sent)
-                process.wait(patience)
-            except ProcessLookupError:
-                process.wait(patience)
-            except subprocess.TimeoutExpired:
-                continue
-            break
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
 
     def end_all(self) -> None:
         """End everything that was started."""
