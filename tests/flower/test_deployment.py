@@ -7,7 +7,6 @@ started again; the operator has taken out the killed SuperNode.
 """
 
 import json
-import os
 import shutil
 import signal
 import time
