@@ -2,7 +2,7 @@
 
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -43,7 +43,7 @@ class RunProgress:
         self.task: TaskID | None = None
         self.name, self.total, self.began, self.seen = "", 0, 0.0, 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RunProgress":
         if self.live:
             self.progress.start()
         return self

@@ -4,7 +4,8 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from rich.table import Table
 from fedward.cli.progress import RunProgress
 from fedward.data.images import Dataset
 from fedward.data.sources import load
-from fedward.engine import ENGINES, default_engine
+from fedward.engine import ENGINES, Engine, default_engine
 from fedward.settings import lookup
-from fedward.simulation.config import RunConfig, is_clean, label
+from fedward.simulation.config import RunConfig, clean_twin, label
 from fedward.simulation.runner import Start, folder_of, run
 
 
@@ -48,6 +49,7 @@ class Session:
     resume: bool
     restart: bool
     quiet: bool
+    _loaded: dict[str, Dataset] = field(default_factory=dict, init=False, repr=False)
 
     def run_all(self, configs: Sequence[RunConfig]) -> list[Finished]:
         """Every configuration in turn.
@@ -55,43 +57,45 @@ class Session:
         Raises:
             Interrupted: on Ctrl-C, saying how to go on.
         """
-        made = lookup("engine", self.engine, ENGINES)() if self.engine else None
-        engine = made or default_engine(self.device)
-        start = Start(resume=self.resume, anew=self.restart)
-        finished: list[Finished] = []
-        loaded: dict[str, Dataset] = {}
         with RunProgress(Console(stderr=True), self.quiet) as progress:
-            for config in configs:
-                folder = folder_of(config, self.runs)
-                progress.begin(label(config), config.rounds)
-                before = folder.finished() is not None and not self.restart
-                if not before and config.dataset not in loaded:
-                    loaded[config.dataset] = load(config.dataset, self.data_dir).to(
-                        self.device
-                    )
-                try:
-                    result = (
-                        folder.finished()
-                        if before
-                        else run(
-                            config,
-                            loaded[config.dataset],
-                            engine,
-                            self.runs,
-                            start,
-                            progress.watch,
-                            shlex.join(("fedward", *sys.argv[1:])),
-                        )
-                    )
-                except KeyboardInterrupt as stop:
-                    raise Interrupted(
-                        f"stopped; every finished round of {label(config)} is saved in "
-                        f"{folder.path}. Go on with the same command and --resume."
-                    ) from stop
-                if before:
-                    progress.finished_before()
-                finished.append(Finished(config, folder.path, result or {}))
-        return finished
+            return [self._finished(config, progress) for config in configs]
+
+    def _finished(self, config: RunConfig, progress: RunProgress) -> Finished:
+        """One configuration; a finished one is read, and its data are not even loaded."""
+        folder = folder_of(config, self.runs)
+        progress.begin(label(config), config.rounds)
+        result = None if self.restart else folder.finished()
+        if result is not None:
+            progress.finished_before()
+            return Finished(config, folder.path, result)
+        try:
+            result = run(
+                config,
+                self._data(config.dataset),
+                self._engine,
+                self.runs,
+                Start(resume=self.resume, anew=self.restart),
+                progress.watch,
+                shlex.join(("fedward", *sys.argv[1:])),
+            )
+        except KeyboardInterrupt as stop:
+            raise Interrupted(
+                f"stopped; every finished round of {label(config)} is saved in "
+                f"{folder.path}. Go on with the same command and --resume."
+            ) from stop
+        return Finished(config, folder.path, result)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        if self.engine is None:
+            return default_engine(self.device)
+        return lookup("engine", self.engine, ENGINES)()
+
+    def _data(self, name: str) -> Dataset:
+        """Loaded once, however many runs share it."""
+        if name not in self._loaded:
+            self._loaded[name] = load(name, self.data_dir).to(self.device)
+        return self._loaded[name]
 
 
 def write_results_report(results: Sequence[Finished], out: Path) -> Path:
@@ -122,7 +126,7 @@ COLUMNS = (
 
 
 def results_table(results: Sequence[Finished]) -> Table:
-    """Percentages by run; the floor is the same seed's run in which nobody attacks."""
+    """Percentages by run; the floor is that of the run's own clean twin."""
     table = Table(
         title="After the last round, in %",
         caption=(
@@ -133,14 +137,10 @@ def results_table(results: Sequence[Finished]) -> Table:
     table.add_column("defence")
     for name in ("seed", *(title for title, _ in COLUMNS[:3]), "floor", "AER", "BRR"):
         table.add_column(name, justify="right")
-    floors = {
-        done.config.seed: done.result["metrics"]["aasr"]
-        for done in results
-        if is_clean(done.config)
-    }
+    measured = {done.config: done.result["metrics"]["aasr"] for done in results}
     for done in results:
         figures = [number(done.result["metrics"][key]) for _, key in COLUMNS]
-        floor = number(floors.get(done.config.seed))
+        floor = number(measured.get(clean_twin(done.config)))
         table.add_row(
             label(done.config), str(done.config.seed), *figures[:3], floor, *figures[3:]
         )

@@ -134,11 +134,19 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-KNOWN: Mapping[str, tuple[str, Mapping[str, type[Any]]]] = {
-    "partition": ("partition", PARTITIONS),
-    "attack": ("attack", ATTACKS),
-    "defense": ("defense", DEFENSES),
+KNOWN: Mapping[str, Mapping[str, type[Any]]] = {
+    "partition": PARTITIONS,
+    "attack": ATTACKS,
+    "defense": DEFENSES,
 }
+"""Settings that are chosen by name."""
+
+PARTS: Mapping[str, type[Any]] = {
+    "training": LocalTraining,
+    "attackers": Attackers,
+    "measuring": Measuring,
+}
+"""Settings that are tables of their own."""
 
 
 def to_table(config: RunConfig) -> dict[str, Any]:
@@ -147,11 +155,9 @@ def to_table(config: RunConfig) -> dict[str, Any]:
     for name in (field.name for field in fields(config)):
         value = getattr(config, name)
         if name in KNOWN and value is not None:
-            table[name] = as_table(*KNOWN[name][:1], value, KNOWN[name][1])
-        elif isinstance(value, LocalTraining | Attackers | Measuring):
-            table[name] = asdict(value)
+            table[name] = as_table(name, value, KNOWN[name])
         else:
-            table[name] = value
+            table[name] = asdict(value) if name in PARTS else value
     return json.loads(json.dumps(table))  # type: ignore[no-any-return]
 
 
@@ -162,24 +168,18 @@ def from_table(table: Mapping[str, Any]) -> RunConfig:
         UnknownName: for a setting that does not exist, with the nearest that does.
         ValueError: for a value that a setting cannot have.
     """
-    names = [field.name for field in fields(RunConfig)]
-    for name, value in table.items():
-        if name not in names:
-            raise UnknownName("setting", name, names)
-        for part, made in PARTS.items():
-            if name == part and isinstance(value, Mapping):
-                known = [field.name for field in fields(made)]
-                for option in value:
-                    if option not in known:
-                        raise UnknownName(f"option of {part}:", option, known)
+    _check_names("setting", table, RunConfig)
+    for part, made in PARTS.items():
+        if isinstance(table.get(part), Mapping):
+            _check_names(f"option of {part}:", table[part], made)
     return RunConfig(**table)
 
 
-PARTS: Mapping[str, type[Any]] = {
-    "training": LocalTraining,
-    "attackers": Attackers,
-    "measuring": Measuring,
-}
+def _check_names(kind: str, table: Mapping[str, Any], made: type[Any]) -> None:
+    known = [field.name for field in fields(made)]
+    for name in table:
+        if name not in known:
+            raise UnknownName(kind, name, known)
 
 
 def label(config: RunConfig) -> str:
