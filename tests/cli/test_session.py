@@ -1,4 +1,5 @@
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +17,9 @@ def done(config: RunConfig, aasr: float | None) -> Finished:
 
 
 def cells(runs: list[Finished]) -> list[list[str]]:
-    console = Console(width=200, record=True, quiet=True)
-    console.print(results_table(runs))
-    lines = console.export_text().splitlines()
+    page = StringIO()
+    Console(file=page, width=200).print(results_table(runs))
+    lines = page.getvalue().splitlines()
     return [[c.strip() for c in line.split("│")[1:-1]] for line in lines if "│" in line]
 
 
