@@ -110,8 +110,10 @@ def test_one_writer_at_a_time(folder: RunFolder) -> None:
 
 def test_finished_is_told_by_the_result(folder: RunFolder) -> None:
     assert folder.finished() is None
-    folder.finish({"metrics": {"aasr": None}})
-    assert folder.finished() == {"metrics": {"aasr": None}}
+    told = folder.finish({"metrics": {"aasr": None}})
+    assert folder.finished() == told
+    assert told["metrics"] == {"aasr": None}
+    assert told["finished"].endswith("Z")
     folder.begin(SMALL)
     assert folder.finished() is None
     assert folder.resume(SMALL) is None

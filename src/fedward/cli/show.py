@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+KINDS = {True: "attacker", False: "honest", None: "unknown"}
+
 
 def show(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
@@ -48,7 +50,9 @@ def round_table(records: list[Any]) -> Any:
 
     from fedward.cli.progress import percent
 
-    table = Table("round", "MA", "ASR", "attackers in", "honest out", "eps", "bound", "s")
+    table = Table(
+        "round", "MA", "ASR", "attackers in", "honest out", "rejected", "eps", "bound", "s"
+    )
     for record in records:
         honest = len(record.clients) - record.attackers
         table.add_row(
@@ -56,7 +60,8 @@ def round_table(records: list[Any]) -> Any:
             percent(record.ma),
             percent(next(iter(record.asr.values()), None)),
             f"{record.admitted_attackers}/{record.attackers}" if record.attackers else "-",
-            f"{record.rejected_benign}/{honest}" + (" held" if record.held else ""),
+            "-" if record.attacked is None else f"{record.rejected_benign}/{honest}",
+            f"{record.rejected}/{len(record.clients)}" + (" held" if record.held else ""),
             number(record.facts.get("eps")),
             number(record.facts.get("bound")),
             f"{sum(record.seconds.values()):.1f}",
@@ -87,7 +92,7 @@ def verdict_table(record: Any) -> Any:
         verdict = client.verdict
         table.add_row(
             str(client.client),
-            "attacker" if client.malicious else "honest",
+            KINDS[client.malicious],
             "accepted" if verdict.accepted else "rejected",
             number(verdict.norm),
             number(verdict.factor),

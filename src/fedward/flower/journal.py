@@ -6,7 +6,6 @@ attackers were admitted. Only in a drill, where the operator planted them, is it
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from fedward.flower.state import ServerState, load_state, save_state
 from fedward.protocol import Verdict
 from fedward.simulation.folder import (
     RunFolder,
-    append_lines,
     as_json,
     read_lines,
     replace_file,
@@ -33,8 +31,6 @@ ACCURACY = ("ma", "accuracy")
 
 SUCCESS = "asr "
 """Metrics of the server's evaluation whose names begin so are success rates of a probe."""
-
-UNKNOWN = ("attacked", "attackers", "admitted_attackers", "rejected_benign")
 
 
 @dataclass(frozen=True)
@@ -82,10 +78,10 @@ class Journal:
         Lines of rounds that were not finished are cut off.
 
         Raises:
-            ValueError: if the folder belongs to a deployment with other settings.
+            ValueError: if the folder belongs to a deployment with other settings, or has
+                lost lines.
         """
         state = None
-        files = {"rounds": self.folder.rounds, "verdicts": self.folder.verdicts}
         if self.folder.checkpoint.exists():
             state = load_state(self.folder.checkpoint)
             for name, value in state.settings.items():
@@ -94,10 +90,9 @@ class Journal:
                         f"{self.folder.path} holds a deployment whose {name} is {value}, "
                         f"got {settings[name]}; use another folder"
                     )
-            for name, path in files.items():
-                os.truncate(path, state.lines[name])
+            self.folder.cut(state.lines)
         else:
-            for path in files.values():
+            for path in (self.folder.rounds, self.folder.verdicts):
                 path.unlink(missing_ok=True)
         self.folder.result.unlink(missing_ok=True)
         return state
@@ -108,8 +103,8 @@ class Journal:
 
     def write(
         self, decided: Decided, measured: MetricRecord | None, evaluate: float
-    ) -> None:
-        """Append a finished round and its verdicts.
+    ) -> dict[str, int]:
+        """Append a finished round and its verdicts; how long the files are now.
 
         Args:
             measured: the server's own evaluation, if there is one.
@@ -120,10 +115,11 @@ class Journal:
             for name, value in (measured or {}).items()
             if isinstance(value, int | float)
         }
-        known = self.attackers or frozenset()
+        known = self.attackers
+        attacked = None if known is None else not known.isdisjoint(decided.verdicts)
         record = RoundRecord(
             round=decided.index,
-            attacked=any(node in known for node in decided.verdicts),
+            attacked=attacked,
             defended=True,
             ma=next((float(numbers[name]) for name in ACCURACY if name in numbers), None),
             asr={
@@ -135,28 +131,17 @@ class Journal:
             facts=decided.facts,
             seconds={**decided.seconds, "evaluate": round(evaluate, 3)},
             clients=tuple(
-                ClientRecord(decided.index, node, node in known, None, verdict)
-                for node, verdict in decided.verdicts.items()
+                ClientRecord(
+                    decided.index, node, None if known is None else node in known, None, v
+                )
+                for node, v in decided.verdicts.items()
             ),
         )
-        line, lines = record.to_line(), [client.to_line() for client in record.clients]
-        if self.attackers is None:
-            line |= dict.fromkeys(UNKNOWN)
-            lines = [{**client, "malicious": None} for client in lines]
-        append_lines(self.folder.rounds, [line])
-        append_lines(self.folder.verdicts, lines)
+        return self.folder.append_record(record)
 
     def save(self, state: ServerState) -> None:
         """Replace the checkpoint: from here on the round is finished."""
         save_state(self.folder.checkpoint, state)
-
-    def sizes(self) -> dict[str, int]:
-        """Bytes of the files of lines."""
-        files = {"rounds": self.folder.rounds, "verdicts": self.folder.verdicts}
-        return {
-            name: path.stat().st_size if path.exists() else 0
-            for name, path in files.items()
-        }
 
     def finish(self, arrays: ArrayRecord) -> None:
         """Write the figures of all rounds; what only a simulation knows is left out."""

@@ -78,14 +78,14 @@ class Progress:
         """
         if journal is None or decided is None:
             return
-        journal.write(decided, measured, seconds)
+        lines = journal.write(decided, measured, seconds)
         journal.save(
             ServerState(
                 next_round=decided.index + 1,
                 arrays=arrays,
                 memory=self.memory,
                 strategy=strategy_arrays(self._strategy),
-                lines=journal.sizes(),
+                lines=lines,
                 settings=self._settings,
             )
         )

@@ -7,6 +7,7 @@ gives exactly what the checkpoint continues from.
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,11 +93,30 @@ class RunFolder:
 
     def append(self, config: RunConfig, state: State, record: RoundRecord) -> None:
         """Write a finished round: its lines, then the state after it."""
-        sizes = {
+        sizes = self.append_record(record)
+        replace_file(self.checkpoint, to_bytes(config.key, state, sizes))
+
+    def append_record(self, record: RoundRecord) -> dict[str, int]:
+        """Write a round's lines; how long the files are now, for the checkpoint."""
+        return {
             "rounds": append_lines(self.rounds, [record.to_line()]),
             "verdicts": append_lines(self.verdicts, [c.to_line() for c in record.clients]),
         }
-        replace_file(self.checkpoint, to_bytes(config.key, state, sizes))
+
+    def cut(self, sizes: Mapping[str, int]) -> None:
+        """Take away the lines behind a checkpoint.
+
+        Raises:
+            RunBroken: if lines before it are lost.
+        """
+        for path in (self.rounds, self.verdicts):
+            held = path.stat().st_size if path.exists() else 0
+            if held < sizes[path.stem]:
+                raise RunBroken(
+                    f"{path} needs the {sizes[path.stem]} bytes that its checkpoint "
+                    f"counts, got {held}; start the run anew"
+                )
+            os.truncate(path, sizes[path.stem])
 
     def resume(self, config: RunConfig) -> tuple[State, list[RoundRecord]] | None:
         """The last saved state and the rounds before it; None if no round was finished.
@@ -107,14 +127,7 @@ class RunFolder:
         if not self.checkpoint.exists():
             return None
         state, sizes = read_checkpoint(self.checkpoint, config.key)
-        for path, name in ((self.rounds, "rounds"), (self.verdicts, "verdicts")):
-            held = path.stat().st_size if path.exists() else 0
-            if held < sizes[name]:
-                raise RunBroken(
-                    f"{path} needs the {sizes[name]} bytes that its checkpoint counts, "
-                    f"got {held}; start the run anew"
-                )
-            os.truncate(path, sizes[name])
+        self.cut(sizes)
         return state, self.records()
 
     def records(self) -> list[RoundRecord]:
@@ -126,9 +139,12 @@ class RunFolder:
             from_lines(line, verdicts[line["round"]]) for line in read_lines(self.rounds)
         ]
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the figures; from now on the run is finished."""
-        replace_file(self.result, as_json(result))
+    def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the figures and when it was; from now on the run is finished."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        finished = {**result, "finished": now}
+        replace_file(self.result, as_json(finished))
+        return finished
 
     def finished(self) -> dict[str, Any] | None:
         """The figures of a finished run, or None."""

@@ -81,7 +81,7 @@ def benign_rejection_rate(
         client
         for record in records
         for client in record.clients
-        if not client.malicious
+        if client.malicious is False
         and (
             rarer_than is None
             or (client.rarity is not None and client.rarity >= rarer_than)

@@ -33,8 +33,8 @@ def commit() -> str | None:
         return None
 
 
-def provenance(device: str, engine: str) -> dict[str, Any]:
-    """What has to stand beside every number."""
+def provenance(device: str, engine: str, command: str | None = None) -> dict[str, Any]:
+    """What has to stand beside every number; a command, where there was one."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name()
     return {
         "fedward": version("fedward"),
@@ -44,6 +44,7 @@ def provenance(device: str, engine: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "engine": engine,
         "commit": commit(),
+        "command": command,
     }
 
 

@@ -15,13 +15,14 @@ class ClientRecord:
     """One client in one round; a line of ``verdicts.jsonl``.
 
     Attributes:
-        malicious: whether it attacked in this round.
+        malicious: whether it attacked in this round; None where nobody knows, as in a
+            deployment.
         rarity: how far its class mix is from the population's, 0 to 1; None if unknown.
     """
 
     round: int
     client: int
-    malicious: bool
+    malicious: bool | None
     rarity: float | None
     verdict: Verdict
 
@@ -37,7 +38,7 @@ class RoundRecord:
     """One round; a line of ``rounds.jsonl`` and the lines of its clients.
 
     Attributes:
-        attacked: whether any client attacked.
+        attacked: whether any client attacked; None where nobody knows.
         defended: whether the defence decided (before it starts, the mean is taken).
         ma: accuracy on the test set in [0, 1]; None in rounds that were not measured.
         asr: success rate by probe in [0, 1]; empty in rounds that were not measured.
@@ -47,7 +48,7 @@ class RoundRecord:
     """
 
     round: int
-    attacked: bool
+    attacked: bool | None
     defended: bool
     ma: float | None
     asr: Mapping[str, float]
@@ -58,21 +59,27 @@ class RoundRecord:
 
     @property
     def attackers(self) -> int:
-        """Clients that attacked."""
-        return sum(client.malicious for client in self.clients)
+        """Clients that are known to have attacked."""
+        return sum(client.malicious is True for client in self.clients)
 
     @property
     def admitted_attackers(self) -> int:
         """Attackers whose update was used."""
-        return sum(c.malicious and c.verdict.accepted for c in self.clients)
+        return sum(c.malicious is True and c.verdict.accepted for c in self.clients)
 
     @property
     def rejected_benign(self) -> int:
-        """Honest clients whose update was not used."""
-        return sum(not c.malicious and not c.verdict.accepted for c in self.clients)
+        """Clients known to be honest whose update was not used."""
+        return sum(c.malicious is False and not c.verdict.accepted for c in self.clients)
+
+    @property
+    def rejected(self) -> int:
+        """Clients whose update was not used, whoever they are."""
+        return sum(not client.verdict.accepted for client in self.clients)
 
     def to_line(self) -> dict[str, Any]:
-        """Flat, ready for JSON."""
+        """Flat, ready for JSON; what nobody knows is None, not zero."""
+        known = self.attacked is not None
         return {
             "round": self.round,
             "attacked": self.attacked,
@@ -82,9 +89,9 @@ class RoundRecord:
             "held": self.held,
             "facts": dict(self.facts),
             "clients": len(self.clients),
-            "attackers": self.attackers,
-            "admitted_attackers": self.admitted_attackers,
-            "rejected_benign": self.rejected_benign,
+            "attackers": self.attackers if known else None,
+            "admitted_attackers": self.admitted_attackers if known else None,
+            "rejected_benign": self.rejected_benign if known else None,
             "seconds": dict(self.seconds),
         }
 

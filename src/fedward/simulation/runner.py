@@ -1,6 +1,5 @@
 """A run from its settings to its folder, however often it is interrupted."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +85,7 @@ def run(
             records.append(record)
             watch(record)
         result = finished_result(fed, records, params_hash(state.params), command)
-        folder.finish(result)
-        return result
+        return folder.finish(result)
 
 
 def finished_result(
@@ -104,9 +102,7 @@ def finished_result(
         "metrics": summary(config, records, fed.rarity, config.defense.selects),
         "params_sha256": params_sha256,
         "seconds": round(sum(sum(r.seconds.values()) for r in records), 1),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "provenance": {
-            **provenance(device, names[0] if names else type(fed.engine).__name__),
-            "command": command,
-        },
+        "provenance": provenance(
+            device, names[0] if names else type(fed.engine).__name__, command
+        ),
     }
