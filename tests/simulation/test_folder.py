@@ -93,11 +93,17 @@ def test_another_configuration_is_refused(folder: RunFolder) -> None:
         folder.resume(other)
 
 
+def test_another_engine_is_refused(folder: RunFolder) -> None:
+    """Engines agree up to rounding only, so a mixture would be neither's result."""
+    with pytest.raises(CheckpointError, match="made by the engine '', got 'parallel'"):
+        replace(folder, engine="parallel").resume(SMALL)
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08" + b"\0" * 7 + b"{}      "])
 def test_damaged_checkpoints_are_refused(folder: RunFolder, content: bytes) -> None:
     folder.checkpoint.write_bytes(content)
     with pytest.raises(CheckpointError, match="not a checkpoint of Fedward"):
-        read_checkpoint(folder.checkpoint, SMALL.key)
+        read_checkpoint(folder.checkpoint, SMALL.key, "")
 
 
 def test_one_writer_at_a_time(folder: RunFolder) -> None:

@@ -114,6 +114,7 @@ def receive(
         by_node.setdefault(asked.sender(reply), []).append(reply)
     refused = {node: "no reply in time" for node in asked.nodes}
     updates = model.params.new_empty(len(by_node), model.layout.params)
+    size = max(1.0, float(row_norms(model.params[None])[0]))
     kept: list[int] = []
     weights, buffers, metrics = [], [], []
     for node in sorted(by_node):
@@ -125,7 +126,7 @@ def receive(
                 raise Refused(f"{len(by_node[node])} replies instead of one")
             content = _content(by_node[node][0], node, limits)
             row = updates[len(kept)]
-            held = _buffers(content, model, row, limits)
+            held = _buffers(content, model, row, size, limits)
             samples, others = _numbers(content, weight_key, limits)
         except Refused as refusal:
             refused[node] = str(refusal)
@@ -167,9 +168,17 @@ def printable(text: str | None) -> str:
 
 
 def _buffers(
-    content: RecordDict, model: GlobalModel, row: Float[Tensor, " params"], limits: Limits
+    content: RecordDict,
+    model: GlobalModel,
+    row: Float[Tensor, " params"],
+    size: float,
+    limits: Limits,
 ) -> dict[str, NDArray[Any]]:
-    """Write the update into a row and return the other arrays, checked."""
+    """Write the update into a row and return the other arrays, checked.
+
+    Args:
+        size: norm of the global model, at least 1.
+    """
     records = list(content.array_records.values())
     if len(records) != 1:
         raise Refused(f"{len(records)} array records instead of one")
@@ -178,7 +187,6 @@ def _buffers(
     norm = float(row_norms(row[None])[0])
     if not math.isfinite(norm):
         raise Refused("the update holds NaN or Inf")
-    size = max(1.0, float(row_norms(model.params[None])[0]))
     if norm > limits.norm_ratio * size:
         raise Refused(
             f"the update's norm is {norm:.3g}, over {limits.norm_ratio:g} times the model's"

@@ -17,21 +17,27 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be continued from."""
 
 
-def to_bytes(key: str, state: State, sizes: Mapping[str, int]) -> bytes:
-    """A state and the sizes of the line files that belong to it."""
+def to_bytes(key: str, engine: str, state: State, sizes: Mapping[str, int]) -> bytes:
+    """A state, what made it, and the sizes of the line files that belong to it."""
     tensors = {"params": state.params.cpu().contiguous()}
     if state.previous is not None:
         tensors["previous"] = state.previous.cpu().contiguous()
     tensors |= {f"memory.{name}": t.cpu().contiguous() for name, t in state.memory.items()}
-    header = {"key": key, "next_round": state.next_round, "sizes": dict(sizes)}
+    header = {
+        "key": key,
+        "engine": engine,
+        "next_round": state.next_round,
+        "sizes": dict(sizes),
+    }
     return save(tensors, metadata={"fedward": json.dumps(header)})
 
 
-def read_checkpoint(path: Path, key: str) -> tuple[State, dict[str, int]]:
+def read_checkpoint(path: Path, key: str, engine: str) -> tuple[State, dict[str, int]]:
     """The inverse of `to_bytes`.
 
     Raises:
-        CheckpointError: if the file is damaged or belongs to another configuration.
+        CheckpointError: if the file is damaged, belongs to another configuration, or was
+            made by another engine, whose rounding is another.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -45,6 +51,11 @@ def read_checkpoint(path: Path, key: str) -> tuple[State, dict[str, int]]:
         raise CheckpointError(
             f"{path} belongs to the run with key {header['key']}, not to {key}: "
             "the settings differ; use another folder or start anew"
+        )
+    if header["engine"] != engine:
+        raise CheckpointError(
+            f"{path} was made by the engine {header['engine']!r}, got {engine!r}; a run "
+            "goes on bit for bit with its own engine only: choose it, or start anew"
         )
     memory = {
         name.removeprefix("memory."): tensor

@@ -1,7 +1,8 @@
 """Everything that decides the result of a run, and nothing else.
 
-Where data lie, which engine trains and on which device are not here: they may not change
-what comes out. The hash of the settings is the run's key.
+Where data lie, which engine trains and on which device are not here: they change nothing
+but rounding, and a run goes on with the engine that began it. The hash of the settings is
+the run's key.
 """
 
 import hashlib

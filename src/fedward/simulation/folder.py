@@ -31,9 +31,14 @@ class RunBroken(ValueError):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and the rules of writing them."""
+    """Paths and the rules of writing them.
+
+    Attributes:
+        engine: name of the engine that trains; a run goes on with its own only.
+    """
 
     path: Path
+    engine: str = ""
 
     @property
     def config(self) -> Path:
@@ -94,7 +99,7 @@ class RunFolder:
     def append(self, config: RunConfig, state: State, record: RoundRecord) -> None:
         """Write a finished round: its lines, then the state after it."""
         sizes = self.append_record(record)
-        replace_file(self.checkpoint, to_bytes(config.key, state, sizes))
+        replace_file(self.checkpoint, to_bytes(config.key, self.engine, state, sizes))
 
     def append_record(self, record: RoundRecord) -> dict[str, int]:
         """Write a round's lines; how long the files are now, for the checkpoint."""
@@ -122,11 +127,12 @@ class RunFolder:
         """The last saved state and the rounds before it; None if no round was finished.
 
         Raises:
-            RunBroken: if the folder belongs to another configuration or has lost lines.
+            CheckpointError: if it belongs to another configuration or engine.
+            RunBroken: if the folder has lost lines.
         """
         if not self.checkpoint.exists():
             return None
-        state, sizes = read_checkpoint(self.checkpoint, config.key)
+        state, sizes = read_checkpoint(self.checkpoint, config.key, self.engine)
         self.cut(sizes)
         return state, self.records()
 

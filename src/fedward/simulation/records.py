@@ -1,6 +1,6 @@
 """What a round leaves behind: one line for the round and one for each of its clients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -124,7 +124,9 @@ def client_records(
     return tuple(ClientRecord(round, *row) for row in rows)
 
 
-def from_lines(line: Mapping[str, Any], verdicts: list[Mapping[str, Any]]) -> RoundRecord:
+def from_lines(
+    line: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]
+) -> RoundRecord:
     """The inverse of the two ``to_line``."""
     clients = tuple(
         ClientRecord(

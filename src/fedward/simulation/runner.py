@@ -1,7 +1,7 @@
 """A run from its settings to its folder, however often it is interrupted."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ def run(
         RunUnfinished: if rounds were finished before and ``start`` does not say what to do.
         RunLocked: if another process writes the folder.
     """
-    folder = folder_of(config, runs)
+    name = engine_name(engine)
+    folder = replace(folder_of(config, runs), engine=name)
     with folder.locked():
         done = None if start.anew else folder.finished()
         if done is not None:
@@ -84,16 +85,26 @@ def run(
             folder.append(config, state, record)
             records.append(record)
             watch(record)
-        result = finished_result(fed, records, params_hash(state.params), command)
-        return folder.finish(result)
+        device = str(data.train.pixels.device)
+        made_by = provenance(device, name, command)
+        sha256 = params_hash(state.params)
+        return folder.finish(finished_result(fed, records, sha256, made_by))
+
+
+def engine_name(engine: Engine) -> str:
+    """Its name in the register, or that of its type."""
+    names = [name for name, made in ENGINES.items() if type(engine) is made]
+    return names[0] if names else type(engine).__name__
 
 
 def finished_result(
-    fed: Federation, records: list[RoundRecord], params_sha256: str, command: str | None
+    fed: Federation,
+    records: list[RoundRecord],
+    params_sha256: str,
+    made_by: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What ``result.json`` holds."""
-    config, device = fed.config, str(fed.data.train.pixels.device)
-    names = [name for name, made in ENGINES.items() if type(fed.engine) is made]
+    config = fed.config
     return {
         "key": config.key,
         "name": label(config),
@@ -102,7 +113,5 @@ def finished_result(
         "metrics": summary(config, records, fed.rarity, config.defense.selects),
         "params_sha256": params_sha256,
         "seconds": round(sum(sum(r.seconds.values()) for r in records), 1),
-        "provenance": provenance(
-            device, names[0] if names else type(fed.engine).__name__, command
-        ),
+        "provenance": dict(made_by),
     }
