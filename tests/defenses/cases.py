@@ -60,8 +60,6 @@ CASES: dict[str, Case] = {
     "fedavg": Case(scales_with="updates", translates=True),
     "fedward": Case(scales_with="updates", bounded=True),
     "fedward-authors": Case(agreed=summed_signs, scales_with="updates", bounded=True),
-    "fedward-dbscan": Case(scales_with="updates", bounded=True),
-    "fedward-hdbscan": Case(scales_with="updates", bounded=True),
     "median": Case(scales_with="updates", translates=True, bounded=True),
     "trimmed-mean": Case(scales_with="updates", translates=True, bounded=True),
     "krum": Case(scales_with="updates", translates=True, bounded=True),

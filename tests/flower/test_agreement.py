@@ -28,6 +28,7 @@ from fedward.simulation.rounds import federation, simulate
 from flower_mnist.client_app import app as client_app
 from flower_mnist.task import settings
 from tests.flower.grid import Client, Nodes, arrays_of
+from tests.needs import missing
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flower-mnist"
 APP = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
@@ -114,9 +115,10 @@ def test_other_node_ids_change_rounding_only() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("ray") is None, reason="the extra 'simulation' is absent")
 def test_flowers_own_simulation(tmp_path: Path) -> None:
     """``simulate.py`` of the example: one command, Flower's simulation runtime with Ray."""
+    if find_spec("ray") is None:
+        missing("the extra 'simulation'")
     words = ["--data", "synthetic", "--rounds", "3", "--folder", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, str(EXAMPLE / "simulate.py"), *words],

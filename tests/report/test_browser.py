@@ -13,10 +13,17 @@ import pytest
 
 from fedward.report.html import write_report
 from fedward.report.runs import RunView
+from tests.needs import missing
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _browser() -> None:
+    if BROWSER is None:
+        missing("Chromium")
+
 
 FLAGS = (
     "--headless",
