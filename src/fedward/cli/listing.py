@@ -37,6 +37,8 @@ def list_names(
     console = Console()
     for title, entries in chosen.items():
         table = Table(title=title.capitalize(), title_justify="left", show_header=False)
+        for _ in range(3):
+            table.add_column(overflow="fold")  # a link that is cut leads nowhere
         for entry in entries:
             table.add_row(entry["name"], entry["title"], entry["source"])
         console.print(table)
