@@ -81,6 +81,18 @@ def test_lines_behind_the_checkpoint_are_cut(
     assert resumed[1] == [record for _, record in steps[:3]]
 
 
+def test_a_live_run_is_read_up_to_its_last_whole_round(
+    folder: RunFolder, steps: list[tuple[State, RoundRecord]]
+) -> None:
+    """Somebody reads while the next round's lines are being written, in either file."""
+    with folder.verdicts.open("a") as file:
+        file.write(json.dumps(steps[3][1].clients[0].to_line()) + '\n{"round": 3, "cli')
+    assert folder.records() == [record for _, record in steps[:3]]
+    with folder.rounds.open("a") as file:
+        file.write('{"round": 3, "att')
+    assert folder.records() == [record for _, record in steps[:3]]
+
+
 def test_lost_lines_are_noticed(folder: RunFolder) -> None:
     os.truncate(folder.rounds, 10)
     with pytest.raises(RunBroken, match=r"rounds\.jsonl needs the \d+ bytes.*got 10"):

@@ -102,11 +102,13 @@ class RunFolder:
         replace_file(self.checkpoint, to_bytes(config.key, self.engine, state, sizes))
 
     def append_record(self, record: RoundRecord) -> dict[str, int]:
-        """Write a round's lines; how long the files are now, for the checkpoint."""
-        return {
-            "rounds": append_lines(self.rounds, [record.to_line()]),
-            "verdicts": append_lines(self.verdicts, [c.to_line() for c in record.clients]),
-        }
+        """Write a round's lines; how long the files are now, for the checkpoint.
+
+        The verdicts come first, so whoever reads a live run finds those of every round.
+        """
+        verdicts = append_lines(self.verdicts, [c.to_line() for c in record.clients])
+        rounds = append_lines(self.rounds, [record.to_line()])
+        return {"rounds": rounds, "verdicts": verdicts}
 
     def cut(self, sizes: Mapping[str, int]) -> None:
         """Take away the lines behind a checkpoint.
@@ -170,10 +172,10 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> int:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """JSON lines; a missing file has none."""
+    """JSON lines; a missing file has none, and one still being written is left out."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
 
 
 def replace_file(path: Path, content: bytes) -> None:
