@@ -35,6 +35,8 @@ KNOWN: dict[str, type[Any]] = {"box": Box, "ball": Ball, "pile": Pile}
         ({"name": "box"}, Box()),
         ({"name": "box", "width": 5, "lid": False}, Box(width=5, lid=False)),
         (Ball(radius=2), Ball(radius=2)),
+        ({"name": "pile", "first": {"radius": 4.0}}, Pile(first=Ball(radius=4.0))),
+        ({"name": "pile", "first": "box"}, Pile(first=Box())),
     ],
 )
 def test_build(table: Any, expected: Any) -> None:

@@ -39,7 +39,8 @@ def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
     """A settings object from a table ``{"name": ..., option: value}`` or a bare name.
 
     An object of one of the known types is returned as it is. An option whose value is such
-    a table itself, a list of them, or whose default is of a known type, is built first.
+    a table itself, a list of them, or whose default is of a known type, is built first;
+    there a table without a name changes the default.
 
     Raises:
         UnknownName: for an unknown name or option.
@@ -59,6 +60,8 @@ def build(kind: str, table: Any, known: Mapping[str, type[T]]) -> T:
         if option not in defaults:
             raise UnknownName(f"option of {kind} {name!r}:", option, defaults)
         if isinstance(defaults[option], tuple(known.values())):
+            if isinstance(value, Mapping) and "name" not in value:
+                value = {**as_table(kind, defaults[option], known), **value}
             options[option] = build(kind, value, known)
         else:
             options[option] = _built(kind, value, known)
