@@ -70,9 +70,24 @@ def test_methods_that_do_not_walk_have_none(runs: list[RunView]) -> None:
 
 def test_infinite_and_absent_numbers_are_not_drawn(runs: list[RunView]) -> None:
     walk = (
-        VerdictView(0, 4, False, True, "a", reachability=math.inf, position=0),
         VerdictView(
-            0, 5, False, True, "b", core_distance=2.0, reachability=3.0, position=1
+            round=0,
+            client=4,
+            malicious=False,
+            accepted=True,
+            reason="a",
+            reachability=math.inf,
+            position=0,
+        ),
+        VerdictView(
+            round=0,
+            client=5,
+            malicious=False,
+            accepted=True,
+            reason="b",
+            core_distance=2.0,
+            reachability=3.0,
+            position=1,
         ),
     )
     record = replace(runs[1].rounds[0], facts={})

@@ -62,7 +62,15 @@ def test_cells_know_who_and_why(runs: list[RunView]) -> None:
 
 
 def test_details_are_text_with_dashes_and_no_markup() -> None:
-    verdict = VerdictView(3, 7, True, False, "<i>odd</i>", norm=1.23456, rarity=None)
+    verdict = VerdictView(
+        round=3,
+        client=7,
+        malicious=True,
+        accepted=False,
+        reason="<i>odd</i>",
+        norm=1.23456,
+        rarity=None,
+    )
     assert details(verdict) == ["7", "&lt;i&gt;odd&lt;/i&gt;", "1.235", *"–––––"]  # noqa: RUF001
 
 
@@ -89,7 +97,9 @@ def test_a_run_without_verdicts_has_no_map(runs: list[RunView]) -> None:
 
 def test_many_clients_are_not_all_named(runs: list[RunView]) -> None:
     crowd = tuple(
-        VerdictView(number, client, False, True, "fine")
+        VerdictView(
+            round=number, client=client, malicious=False, accepted=True, reason="fine"
+        )
         for number in range(3)
         for client in range(400)
     )

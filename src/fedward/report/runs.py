@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from fedward.defenses import DEFENSES
+from fedward.protocol import Verdict
 
 T = TypeVar("T")
 Parse = Callable[[bytes], T]
@@ -52,8 +53,8 @@ class RoundView:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class VerdictView:
+@dataclass(frozen=True, kw_only=True)
+class VerdictView(Verdict):
     """One line of ``verdicts.jsonl``: what became of one client in one round.
 
     Attributes:
@@ -63,15 +64,7 @@ class VerdictView:
     round: int
     client: int
     malicious: bool | None
-    accepted: bool
-    reason: str
     rarity: float | None = None
-    norm: float | None = None
-    factor: float | None = None
-    distance: float | None = None
-    core_distance: float | None = None
-    reachability: float | None = None
-    position: int | None = None
 
 
 @dataclass(frozen=True)
