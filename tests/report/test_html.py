@@ -229,3 +229,14 @@ def test_runs_of_one_name_keep_apart(runs: list[RunView]) -> None:
     text = " ".join(page.text)
     assert "fedward, seed 0" in text
     assert "fedward, seed 1" in text
+
+
+def test_wrong_verdicts_are_counted_in_defended_rounds(runs: list[RunView]) -> None:
+    """The caption of the heat map counts what AER and BRR count."""
+    (run,) = [run for run in runs if run.selects and run.attacked_rounds]
+    defended = {record.round for record in run.rounds if record.defended}
+    assert len(defended) < len(run.rounds)
+    honest = [v for v in run.verdicts if v.round in defended and not v.malicious]
+    rejected = sum(not verdict.accepted for verdict in honest)
+    text = " ".join(Page(render([run])).text)
+    assert f"{rejected} of {len(honest)} honest ones rejected" in text

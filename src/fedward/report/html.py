@@ -141,8 +141,16 @@ def _panel(index: int, run: RunView, label: str) -> Panel:
 
 
 def _count(run: RunView) -> str:
-    """How many verdicts were wrong, and how many there are where nobody knows."""
-    known = [verdict for verdict in run.verdicts if verdict.malicious is not None]
+    """How many verdicts were wrong, and how many there are where nobody knows.
+
+    Wrong in defended rounds, as for AER and BRR: before them the mean takes everybody.
+    """
+    undefended = {record.round for record in run.rounds if not record.defended}
+    known = [
+        verdict
+        for verdict in run.verdicts
+        if verdict.malicious is not None and verdict.round not in undefended
+    ]
     unknown = [verdict for verdict in run.verdicts if verdict.malicious is None]
     parts = []
     if known or not unknown:
