@@ -115,9 +115,9 @@ def chosen_partition(text: str, options: dict[str, Any]) -> "Partition":
     """
     from pydantic import ValidationError
 
-    from fedward.cli.overrides import parse_named
     from fedward.data.partition import PARTITIONS
     from fedward.settings import build
+    from fedward.simulation.assign import parse_named
 
     table = {**parse_named(text), **options}
     try:

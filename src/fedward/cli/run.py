@@ -82,8 +82,9 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """See `RUN_HELP`."""
-    from fedward.cli.overrides import configurations, nir_partition, parse_named
+    from fedward.cli.overrides import configurations, starting_point
     from fedward.cli.session import Session, print_results, write_results_report
+    from fedward.simulation.assign import nir_partition, parse_named
     from fedward.simulation.config import clean_twin
 
     if resume and restart:
@@ -92,7 +93,7 @@ def run(
         "dataset": dataset,
         "model": model,
         "attack": None if attack is None else parse_named(attack),
-        "partition": None if nir is None else nir_partition(nir, preset),
+        "partition": None if nir is None else nir_partition(nir, starting_point(preset)),
         "attack.pdr": None if pdr is None else pdr / 100,
         "rounds": rounds,
     }
