@@ -12,7 +12,7 @@ from fedward.report.palette import DASH
 from fedward.report.reachability import reachability
 from fedward.report.runs import RunView, read_run
 from fedward.report.summary import about, cards, headline
-from fedward.report.tables import find_clean, metrics_table
+from fedward.report.tables import find_clean, metrics_table, settings_table
 from fedward.report.updates import sizes
 from fedward.report.verdicts import UNKNOWN_OUTCOMES, verdict_map
 from tests.flower.conftest import HAS_FLOWER
@@ -133,6 +133,22 @@ def test_words_and_numbers_on_a_deployment(run: RunView) -> None:
     ) in " ".join(Page(render([run])).text)
 
 
+def attack_setting(*runs: RunView) -> list[str]:
+    """What the settings say of the attack, a cell a run."""
+    labels = [f"run {place}" for place, _ in enumerate(runs)]
+    rows = settings_table(runs, labels).rows
+    (row,) = [r for r in rows if r.heading.text in ("attack", "attack.name")]
+    return [cell.text for cell in row.cells]
+
+
+def test_settings_do_not_say_that_nobody_attacks_where_nobody_knows(
+    run: RunView, runs: list[RunView]
+) -> None:
+    assert run.config["attack"] is None
+    assert attack_setting(run) == ["unknown"]
+    assert attack_setting(run, runs[2]) == ["unknown", "dba"]
+
+
 def test_charts_have_a_third_kind(run: RunView) -> None:
     assert rates([run], ["x"]) is None
     assert curves([run], ["x"]).layout.shapes == ()
@@ -206,6 +222,7 @@ def test_a_drill_knows_and_its_settings_need_not_name_the_attack(tmp_path: Path)
     assert (run.blind, run.clean) == (False, False)
     assert run.attacked_rounds == tuple(range(ROUNDS))
     assert about([run]).endswith("attack planted attackers")
+    assert attack_setting(run) == ["planted attackers"]
     cells = verdict_map(run)
     assert cells is not None
     caught = next(t for t in cells.data if t.name == "attacker, rejected")

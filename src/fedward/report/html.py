@@ -14,8 +14,9 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fedward.report import figures, palette, summary, tables
+from fedward.report.labels import label_runs
 from fedward.report.reachability import reachability
-from fedward.report.runs import RunView, find_runs, label_runs, read_run
+from fedward.report.runs import RunView, find_runs, read_run
 from fedward.report.updates import sizes
 from fedward.report.verdicts import held_rounds, verdict_map
 
@@ -149,7 +150,9 @@ def _count(run: RunView) -> str:
     known = [
         verdict
         for verdict in run.verdicts
-        if verdict.malicious is not None and verdict.round not in undefended
+        if verdict.malicious is not None
+        and not verdict.failed
+        and verdict.round not in undefended
     ]
     unknown = [verdict for verdict in run.verdicts if verdict.malicious is None]
     parts = []

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from fedward.report.labels import flatten
 from fedward.report.palette import DASH
-from fedward.report.runs import Metric, RunView, flatten
+from fedward.report.runs import Metric, RunView
 
 METRICS: Mapping[str, tuple[str, str]] = {
     "ma_final": ("MA, final", "Accuracy on the clean test set after the last round"),
@@ -198,13 +199,20 @@ def settings_table(runs: Sequence[RunView], labels: Sequence[str]) -> Table:
 
     A part that is a bare name in one run and a table in another is a name in both.
     """
-    flats = [dict(flatten(run.config)) for run in runs]
+    flats = [dict(flatten({**run.config, **_unsaid(run)})) for run in runs]
     tables = {name.split(".")[0] for flat in flats for name in flat if "." in name}
     flats = [
         {f"{name}.name" if name in tables else name: text for name, text in flat.items()}
         for flat in flats
     ]
     return _side_by_side("Setting", flats, labels)
+
+
+def _unsaid(run: RunView) -> dict[str, str]:
+    """What the settings leave open though it is not nothing: who attacks a deployment."""
+    if run.attack is not None or run.clean:
+        return {}
+    return {"attack": "unknown" if run.blind else "planted attackers"}
 
 
 def provenance_table(runs: Sequence[RunView], labels: Sequence[str]) -> Table:
