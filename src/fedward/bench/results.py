@@ -1,0 +1,112 @@
+"""Finished results on disk: run folders, and small JSON files that can be committed."""
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedward.bench.grid import NOBODY, Cell, Grid
+from fedward.simulation.config import from_table
+from fedward.simulation.folder import as_json, replace_file
+
+PATHS = ("--runs", "--results", "--report", "--data-dir", "--config", "--log")
+"""Options that say where files lie on the machine that ran a command."""
+
+
+def read_results(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """Every finished result in these places, by its key; of two with one key the later.
+
+    A place is a run folder, a file with one result (``.json``) or one a line (``.jsonl``),
+    or a folder that holds any of these, however deep. Unfinished runs are passed over.
+    The key is computed anew, so that results outlive settings that are added later.
+
+    Raises:
+        ValueError: if a place does not exist or a file holds something else; it is named.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"no results at {path}: it does not exist")
+        for file, text in _texts(path):
+            key, result = _result(file, text)
+            found[key] = result
+    return found
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Name and text of every result at a place."""
+    if path.suffix == ".jsonl":
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            yield f"{path}, line {number}", line
+    elif path.suffix == ".json":
+        yield str(path), path.read_text()
+    elif (path / "config.json").exists():
+        if (path / "result.json").exists():
+            yield from _texts(path / "result.json")
+    elif path.is_dir():
+        for inner in sorted(path.iterdir()):
+            if not inner.name.startswith("."):
+                yield from _texts(inner)
+
+
+def _result(file: str, text: str) -> tuple[str, dict[str, Any]]:
+    try:
+        result = json.loads(text)
+        return from_table(result["config"]).key, result
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} does not hold a result: {error}") from error
+
+
+def write_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Write one result as a small file, its folders made.
+
+    Options of its command that name places on this machine are left out.
+    """
+    provenance = dict(result["provenance"])
+    if provenance.get("command"):
+        provenance["command"] = without_places(provenance["command"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, as_json({**result, "provenance": provenance}))
+
+
+def file_names(grid: Grid) -> dict[str, str]:
+    """A file name for every key of a grid; the key is in it where the axes do not suffice.
+
+    They do not for the clean twins of several attacks, whose triggers differ.
+    """
+    names = {cell.key: file_name(cell) for cell in grid.cells}
+    times = Counter(names.values())
+    return {
+        key: f"{name}.json" if times[name] == 1 else f"{name}-{key}.json"
+        for key, name in names.items()
+    }
+
+
+def file_name(cell: Cell) -> str:
+    """``mnist-nir25-pdr46.875-fedward-seed0``, from the cell's place on the axes.
+
+    The attack is named unless it is the paper's; a twin is called ``clean``.
+    """
+    at = dict(cell.at)
+    parts = [at.pop("dataset"), "nir" + at.pop("nir")]
+    parts += ["pdr" + at.pop("pdr")] if "pdr" in at else []
+    attack, defense, seed = at.pop("attack"), at.pop("defense"), at.pop("seed")
+    parts += [attack] if attack not in ("dba", NOBODY) else []
+    parts.append("clean" if (attack, defense) == (NOBODY, "fedavg") else defense)
+    parts += [f"{axis}{value}" for axis, value in at.items()]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([*parts, f"seed{seed}"]))
+
+
+def without_places(command: str) -> str:
+    """A command without the options in `PATHS`."""
+    kept: list[str] = []
+    words = iter(shlex.split(command))
+    for word in words:
+        if word in PATHS:
+            next(words, None)
+        elif word.partition("=")[0] not in PATHS:
+            kept.append(word)
+    return shlex.join(kept)
