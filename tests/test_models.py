@@ -31,6 +31,7 @@ COUNTS = {
     + conv(20, 50, 5)
     + linear(50 * 4 * 4, 500)
     + linear(500, 10),
+    "perceptron": linear(28 * 28, 32) + linear(32, 10),
     "cifarnet": conv(3, 64, 5)
     + conv(64, 64, 5)
     + linear(64 * 8 * 8, 384)
@@ -112,6 +113,14 @@ def test_wrong_requests_say_what_is_wrong() -> None:
 def gradients(model: torch.nn.Module, logits: torch.Tensor) -> list[torch.Tensor]:
     weight = torch.linspace(-1, 1, logits.numel()).view_as(logits)
     return list(torch.autograd.grad((logits * weight).sum(), list(model.parameters())))
+
+
+def test_perceptron_by_hand() -> None:
+    model = make_model("perceptron", (1, 28, 28), 10, seed=1)
+    first, bias1, second, bias2 = (p.detach().double() for p in model.parameters())
+    images = torch.rand(4, 1, 28, 28)
+    hidden = (images.double().view(4, 784) @ first.T + bias1).clamp(min=0)
+    assert torch.allclose(model(images).double(), hidden @ second.T + bias2, atol=1e-6)
 
 
 def test_mnistnet_rectified_before_the_pool_is_the_same_bit_for_bit() -> None:

@@ -1,4 +1,4 @@
-"""Ready configurations: the paper's three protocols, and a demonstration in minutes.
+"""Ready configurations: the paper's three protocols, and two small ones.
 
 Chen et al., *Fedward*, ICME 2023, section V, with the numbers of the authors' public code;
 ``docs/paper.md`` says where they come from.
@@ -53,9 +53,24 @@ DEMO = replace(
     measuring=Measuring(every=1, parts_every=30),
 )
 
+# Every attack against every defence is more than a thousand runs, so one of them may cost
+# a second or two: a perceptron, batches of a whole client, twenty rounds. Chosen, of three
+# models and three sizes of clients, by what attacks do to FedAvg, before any defence ran.
+MATRIX = replace(
+    DEMO,
+    model="perceptron",
+    clients=100,
+    rounds=20,
+    training=LocalTraining(epochs=2, batch_size=128, lr=0.1),
+    measuring=Measuring(every=1, parts_every=20),
+)
+
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "demo": Preset("DBA against the embedded digits, in minutes", DEMO),
+        "matrix": Preset(
+            "one run of the table of attacks and defences, in seconds", MATRIX
+        ),
         "paper-mnist": Preset("the paper's protocol on MNIST", MNIST),
         "paper-fashion": Preset("the paper's protocol on Fashion-MNIST", FASHION),
         "paper-cifar10": Preset("the paper's protocol on CIFAR-10", CIFAR10),
