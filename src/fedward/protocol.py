@@ -60,6 +60,10 @@ class Round:
             )
 
 
+FAILED = "failed: "
+"""How the reason begins where a client sent nothing because its training raised."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of one client's update, and why.
@@ -83,6 +87,11 @@ class Verdict:
     core_distance: float | None = None
     reachability: float | None = None
     position: int | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there was no update to judge, so that this is no defence's decision."""
+        return self.reason.startswith(FAILED)
 
 
 @dataclass(frozen=True)

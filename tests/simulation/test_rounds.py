@@ -9,6 +9,7 @@ from fedward.attacks import DBA, DBASingleShot, LittleIsEnough, ModelReplacement
 from fedward.defenses import FedAvg, Fedward, FoolsGold
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan
+from fedward.engine.seam import Trained
 from fedward.simulation.config import Attackers, Measuring, RunConfig, clean_twin
 from fedward.simulation.records import RoundRecord, State
 from fedward.simulation.rounds import select, simulate
@@ -69,10 +70,10 @@ def test_the_mean_is_added_and_counted() -> None:
 
     def engine(
         model: Network, params: Tensor, pixels: Tensor, plans: Sequence[LocalPlan]
-    ) -> Tensor:
-        rows: Tensor = fed.engine(model, params, pixels, plans)
-        caught.append(rows)
-        return rows
+    ) -> Trained:
+        trained = fed.engine(model, params, pixels, plans)
+        caught.append(trained.rows)
+        return trained
 
     steps = list(simulate(replace(fed, engine=engine)))
     before = steps[0][0].params

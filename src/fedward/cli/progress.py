@@ -81,7 +81,7 @@ class RunProgress:
             "ma": percent(record.ma),
             "asr": percent(next(iter(record.asr.values()), None)),
             "attackers": f"{record.admitted_attackers}/{record.attackers}",
-            "honest": f"{record.rejected_benign}/{len(record.clients) - record.attackers}",
+            "honest": f"{record.rejected_benign}/{len(record.judged) - record.attackers}",
             "pace": f"{seconds:.1f} s a round",
         }
         if self.live and self.task is not None:

@@ -54,14 +54,14 @@ def round_table(records: list[Any]) -> Any:
         "round", "MA", "ASR", "attackers in", "honest out", "rejected", "eps", "bound", "s"
     )
     for record in records:
-        honest = len(record.clients) - record.attackers
+        honest = len(record.judged) - record.attackers
         table.add_row(
             str(record.round),
             percent(record.ma),
             percent(next(iter(record.asr.values()), None)),
             f"{record.admitted_attackers}/{record.attackers}" if record.attackers else "-",
             "-" if record.attacked is None else f"{record.rejected_benign}/{honest}",
-            f"{record.rejected}/{len(record.clients)}" + (" held" if record.held else ""),
+            f"{record.rejected}/{len(record.judged)}" + (" held" if record.held else ""),
             number(record.facts.get("eps")),
             number(record.facts.get("bound")),
             f"{sum(record.seconds.values()):.1f}",

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from fedward.engine.network import Network, dropout_masks
 from fedward.engine.plan import LocalPlan, batch
-from fedward.engine.seam import ClientFailed
+from fedward.engine.seam import ClientFailed, Trained
 from fedward.layout import Layout
 from fedward.settings import STRICT
 
@@ -38,12 +38,16 @@ class Reference:
         params: Float[Tensor, " params"],
         pixels: UInt8[Tensor, "images channels height width"],
         plans: Sequence[LocalPlan],
-    ) -> Float[Tensor, "clients params"]:
-        """One row a plan, see `fedward.engine.seam.Engine`."""
+    ) -> Trained:
+        """One row or failure a plan, see `fedward.engine.seam.Engine`."""
         rows = params.new_zeros(len(plans), params.numel())
-        for row, plan in zip(rows, plans, strict=True):
-            row.copy_(train(model, params, pixels, plan) - params)
-        return rows
+        failures = {}
+        for place, plan in enumerate(plans):
+            try:
+                rows[place] = train(model, params, pixels, plan) - params
+            except ClientFailed as failure:
+                failures[place] = failure
+        return Trained(rows, failures)
 
 
 def train(

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from fedward.engine.accelerate import accelerated
 from fedward.engine.network import Network, dropout_masks
 from fedward.engine.plan import LocalPlan, batch
-from fedward.engine.seam import ClientFailed
+from fedward.engine.seam import ClientFailed, Trained
 from fedward.engine.workers import spread
 from fedward.layout import Layout
 from fedward.settings import STRICT
@@ -44,11 +44,10 @@ class Parallel:
         params: Float[Tensor, " params"],
         pixels: UInt8[Tensor, "images channels height width"],
         plans: Sequence[LocalPlan],
-    ) -> Float[Tensor, "clients params"]:
-        """One row a plan, see `fedward.engine.seam.Engine`.
+    ) -> Trained:
+        """One row or failure a plan, see `fedward.engine.seam.Engine`.
 
         Raises:
-            ClientFailed: naming the first client, in the order of the plans, that raised.
             ValueError: if the images are not on the CPU.
         """
         if pixels.device.type != "cpu":
@@ -69,11 +68,8 @@ class Parallel:
 
         # Longest first: a long plan that starts last would leave the other workers idle.
         order = sorted(range(len(plans)), key=lambda i: -len(plans[i].indices))
-        failures = dict(zip(order, spread(work, order, self.workers), strict=True))
-        for number in range(len(plans)):
-            if failure := failures[number]:
-                raise failure
-        return rows
+        raised = zip(order, spread(work, order, self.workers), strict=True)
+        return Trained(rows, {number: failure for number, failure in raised if failure})
 
 
 class Trainer:

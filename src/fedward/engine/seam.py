@@ -1,6 +1,7 @@
 """The seam behind which local training happens, once slowly and surely, once fast."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, UInt8
@@ -16,19 +17,47 @@ class ClientFailed(RuntimeError):
     Attributes:
         client: identity of the client.
         step: number of the step, from 0.
+        error: what was raised.
     """
 
     def __init__(self, client: int, step: int, error: Exception) -> None:
         super().__init__(f"client {client} failed at step {step}: {error}")
         self.client = client
         self.step = step
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an engine hands back.
+
+    Attributes:
+        rows: local model minus global model, one row a plan, in the order of the plans;
+            zeros where the plan failed.
+        failures: of the plans that raised, by their place in the order.
+    """
+
+    rows: Float[Tensor, "clients params"]
+    failures: Mapping[int, ClientFailed] = field(default_factory=dict)
+
+    def complete(self) -> Float[Tensor, "clients params"]:
+        """The rows, if nobody failed.
+
+        Raises:
+            ClientFailed: the first failure in the order of the plans.
+        """
+        if self.failures:
+            raise self.failures[min(self.failures)]
+        return self.rows
 
 
 @runtime_checkable
 class Engine(Protocol):
     """Trains every plan from the same global model.
 
-    A client's row depends on its own plan alone: not on its neighbours, nor on their order.
+    A client's row depends on its own plan alone: not on its neighbours, nor on their order,
+    nor on whether one of them fails. What becomes of failures is the caller's business, so
+    an engine trains everybody else to the end, and returns them.
     """
 
     def __call__(
@@ -37,8 +66,8 @@ class Engine(Protocol):
         params: Float[Tensor, " params"],
         pixels: UInt8[Tensor, "images channels height width"],
         plans: Sequence[LocalPlan],
-    ) -> Float[Tensor, "clients params"]:
-        """Local model minus global model, one row a plan, in the order of the plans.
+    ) -> Trained:
+        """A row or a failure for every plan.
 
         Args:
             model: used as a workspace; its parameters on return are unspecified.
@@ -46,8 +75,6 @@ class Engine(Protocol):
             pixels: all training images, on the device that trains.
             plans: one a client. One without steps gives a row of zeros; training that
                 diverges gives a row that is not finite, which is the defence's business.
-
-        Raises:
-            ClientFailed: naming the first client, in the order of the plans, that raised.
+                One that raises at a step is a failure, which names the client and the step.
         """
         ...

@@ -80,7 +80,7 @@ def benign_rejection_rate(
     benign = [
         client
         for record in records
-        for client in record.clients
+        for client in record.judged
         if client.malicious is False
         and (
             rarer_than is None

@@ -58,9 +58,14 @@ class RoundRecord:
     clients: tuple[ClientRecord, ...]
 
     @property
+    def judged(self) -> tuple[ClientRecord, ...]:
+        """Clients that sent an update; those whose training failed sent none."""
+        return tuple(client for client in self.clients if not client.verdict.failed)
+
+    @property
     def attackers(self) -> int:
         """Clients that are known to have attacked."""
-        return sum(client.malicious is True for client in self.clients)
+        return sum(client.malicious is True for client in self.judged)
 
     @property
     def admitted_attackers(self) -> int:
@@ -70,12 +75,12 @@ class RoundRecord:
     @property
     def rejected_benign(self) -> int:
         """Clients known to be honest whose update was not used."""
-        return sum(c.malicious is False and not c.verdict.accepted for c in self.clients)
+        return sum(c.malicious is False and not c.verdict.accepted for c in self.judged)
 
     @property
     def rejected(self) -> int:
         """Clients whose update was not used, whoever they are."""
-        return sum(not client.verdict.accepted for client in self.clients)
+        return sum(not client.verdict.accepted for client in self.judged)
 
     def to_line(self) -> dict[str, Any]:
         """Flat, ready for JSON; what nobody knows is None, not zero."""
@@ -88,7 +93,7 @@ class RoundRecord:
             "asr": dict(self.asr),
             "held": self.held,
             "facts": dict(self.facts),
-            "clients": len(self.clients),
+            "clients": len(self.judged),
             "attackers": self.attackers if known else None,
             "admitted_attackers": self.admitted_attackers if known else None,
             "rejected_benign": self.rejected_benign if known else None,

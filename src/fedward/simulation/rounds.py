@@ -1,8 +1,8 @@
 """A federation, round by round: plan, train, craft, defend, apply, measure."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int64
@@ -14,12 +14,13 @@ from fedward.data.partition import class_mix, rarity
 from fedward.defenses import FedAvg
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan, draw_plan
-from fedward.engine.seam import Engine
+from fedward.engine.seam import ClientFailed, Engine
 from fedward.layout import Layout
 from fedward.models import make_model
 from fedward.protocol import Aggregation, Round
 from fedward.seeds import stream
 from fedward.simulation.config import RunConfig
+from fedward.simulation.failures import OnFailure, with_failures
 from fedward.simulation.measure import Stamped, measure, stamped_probes
 from fedward.simulation.records import RoundRecord, State, client_records
 
@@ -44,9 +45,12 @@ class Federation:
     layout: Layout
     probes: tuple[Stamped, ...]
     engine: Engine
+    on_failure: OnFailure = "stop"
 
 
-def federation(config: RunConfig, data: Dataset, engine: Engine) -> Federation:
+def federation(
+    config: RunConfig, data: Dataset, engine: Engine, on_failure: OnFailure = "stop"
+) -> Federation:
     """Share out the data, make the model and stamp the test images.
 
     Raises:
@@ -65,6 +69,7 @@ def federation(config: RunConfig, data: Dataset, engine: Engine) -> Federation:
         layout=Layout.of(model),
         probes=stamped_probes(config.attack, data.test, classes),
         engine=engine,
+        on_failure=on_failure,
     )
 
 
@@ -88,20 +93,24 @@ def simulate(
 
 
 def run_round(fed: Federation, state: State) -> tuple[State, RoundRecord]:
-    """One round."""
+    """One round.
+
+    Raises:
+        ClientFailed: if a client's training raised and the federation stops at that.
+    """
     config, index = fed.config, state.next_round
     clients = select(config, index)
     malicious = [strikes(fed, client, index) for client in clients]
     clock = [time.perf_counter()]
-    updates, samples = train(fed, state, clients, malicious)
+    received = train(fed, state, clients, malicious)
     clock.append(time.perf_counter())
     defended = index >= config.first_defended
     round = Round(
-        updates=updates,
-        weights=samples,
+        updates=received.updates,
+        weights=received.samples,
         params=state.params,
         layout=fed.layout,
-        clients=torch.tensor(clients),
+        clients=torch.tensor(received.clients, dtype=torch.int64),
         index=index,
         generator=stream(config.seed, "round", index, "defense"),
         memory=state.memory if defended else {},
@@ -127,7 +136,11 @@ def run_round(fed: Federation, state: State) -> tuple[State, RoundRecord]:
         facts=decided.facts,
         seconds={phase: round_to_ms(end - begin) for phase, end, begin in phases},
         clients=client_records(
-            index, clients, malicious, [fed.rarity[c] for c in clients], decided
+            index,
+            clients,
+            malicious,
+            [fed.rarity[c] for c in clients],
+            with_failures(decided, clients, received.failures),
         ),
     )
     return after, record
@@ -166,39 +179,86 @@ def strikes(fed: Federation, client: int, index: int) -> bool:
     return attack.strikes(place(fed, client, index))
 
 
+@dataclass(frozen=True)
+class Received:
+    """What the server receives in a round.
+
+    Attributes:
+        clients: who sent a row of ``updates``, and the sample count that came with it.
+        failures: of the other clients, whose training raised.
+    """
+
+    clients: list[int]
+    updates: Float[Tensor, "clients params"]
+    samples: Float[Tensor, " clients"]
+    failures: Mapping[int, ClientFailed] = field(default_factory=dict)
+
+
 def train(
     fed: Federation, state: State, clients: list[int], malicious: list[bool]
-) -> tuple[Float[Tensor, "clients params"], Float[Tensor, " clients"]]:
-    """The updates that the server receives, and the sample counts that come with them."""
+) -> Received:
+    """Every client's training, and what the attackers make of theirs.
+
+    Raises:
+        ClientFailed: if a client's training raised and the federation stops at that.
+    """
     attack, index = fed.config.attack, state.next_round
     pairs = list(zip(clients, malicious, strict=True))
+    own = [client for client, bad in pairs if bad]
+    clean = own if attack is not None and attack.needs_clean else []
     plans = [
         poisoned_plan(fed, c, index) if bad else honest_plan(fed, c, index)
         for c, bad in pairs
-    ]
+    ] + [honest_plan(fed, client, index) for client in clean]
+    trained = fed.engine(fed.model, state.params, fed.data.train.pixels, plans)
+    if fed.on_failure == "stop":
+        trained.complete()
+    failures: dict[int, ClientFailed] = {}
+    for place, failure in sorted(trained.failures.items()):
+        failures.setdefault(plans[place].client, failure)
+    rows = trained.rows
+    if failures:
+        rows = rows[torch.tensor([plan.client not in failures for plan in plans])]
+        pairs = [pair for pair in pairs if pair[0] not in failures]
+    updates, twins = rows[: len(pairs)], rows[len(pairs) :] if clean else None
+    updates = crafted(fed, state, pairs, updates, twins)
+    sent = [client for client, _ in pairs]
+    samples = torch.tensor([float(len(fed.shards[client])) for client in sent])
+    return Received(sent, updates, samples, failures)
+
+
+def crafted(
+    fed: Federation,
+    state: State,
+    pairs: list[tuple[int, bool]],
+    updates: Float[Tensor, "clients params"],
+    clean: Float[Tensor, "attackers params"] | None,
+) -> Float[Tensor, "clients params"]:
+    """The updates with the attackers' replaced, in place, by what they send instead.
+
+    Args:
+        pairs: who sends each row, and whether it attacks.
+        clean: what the attackers would have trained honestly, if their attack asks for it.
+    """
+    attack, index = fed.config.attack, state.next_round
     own = [client for client, bad in pairs if bad]
-    twins: list[LocalPlan] = []
-    if own and attack is not None and attack.needs_clean:
-        twins = [honest_plan(fed, client, index) for client in own]
-    rows = fed.engine(fed.model, state.params, fed.data.train.pixels, plans + twins)
-    updates, clean = rows[: len(plans)], rows[len(plans) :] if twins else None
-    if own and attack is not None:
-        mask = torch.tensor(malicious)
-        knowledge = Knowledge(
-            clean=clean,
-            params=state.params,
-            previous=state.previous,
-            identities=torch.tensor(own),
-            layout=fed.layout,
-            defense=fed.config.defense,
-            clients=len(clients),
-            index=index,
-            generator=stream(fed.config.seed, "round", index, "craft"),
-            memory=state.memory,
-        )
-        updates[mask] = attack.craft(updates[mask], knowledge)
-    samples = torch.tensor([float(len(fed.shards[client])) for client in clients])
-    return updates, samples
+    if not own or attack is None:
+        return updates
+    mask = torch.tensor([bad for _, bad in pairs])
+    knowledge = Knowledge(
+        clean=clean,
+        params=state.params,
+        previous=state.previous,
+        identities=torch.tensor(own),
+        layout=fed.layout,
+        defense=fed.config.defense,
+        clients=len(pairs),
+        index=index,
+        generator=stream(fed.config.seed, "round", index, "craft"),
+        memory=state.memory,
+    )
+    updates[mask] = attack.craft(updates[mask], knowledge)
+    return updates
 
 
 def honest_plan(fed: Federation, client: int, index: int) -> LocalPlan:

@@ -10,6 +10,7 @@ from fedward.engine import ENGINES
 from fedward.engine.seam import Engine
 from fedward.simulation.checkpoint import params_hash
 from fedward.simulation.config import RunConfig, label, to_table
+from fedward.simulation.failures import OnFailure
 from fedward.simulation.folder import RunFolder
 from fedward.simulation.metrics import summary
 from fedward.simulation.provenance import provenance
@@ -50,14 +51,18 @@ def run(
     start: Start = Start(),
     watch: Watch = lambda record: None,
     command: str | None = None,
+    on_failure: OnFailure = "stop",
 ) -> dict[str, Any]:
     """The result of a run; a finished one is read, not run again.
 
     Args:
         watch: called with every round, those of an earlier process first.
         command: what the user typed, for the record.
+        on_failure: whether a client whose training raises ends the run, to be resumed, or
+            is left out of its round.
 
     Raises:
+        ClientFailed: naming a client whose training raised, if that ends the run.
         RunUnfinished: if rounds were finished before and ``start`` does not say what to do.
         RunLocked: if another process writes the folder.
     """
@@ -67,7 +72,7 @@ def run(
         done = None if start.anew else folder.finished()
         if done is not None:
             return done
-        fed = federation(config, data, engine)
+        fed = federation(config, data, engine, on_failure)
         earlier = None if start.anew else folder.resume(config)
         if earlier is not None and not start.resume:
             raise RunUnfinished(
