@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Interval:
     """A mean and its confidence interval ``mean ± half``.
 
     Attributes:
@@ -22,7 +22,7 @@ class Estimate:
     n: int
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
+def interval(values: Sequence[float]) -> Interval | None:
     """Mean and 95 % t-interval, t(0.975; n - 1) s / sqrt(n); None of nothing.
 
     Student, *The probable error of a mean*, Biometrika 1908. It takes the values for
@@ -33,8 +33,8 @@ def estimate(values: Sequence[float]) -> Estimate | None:
         return None
     n = len(values)
     if n == 1:
-        return Estimate(values[0], None, 1)
+        return Interval(values[0], None, 1)
     from scipy.special import stdtrit
 
     quantile = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-    return Estimate(fmean(values), quantile * stdev(values) / math.sqrt(n), n)
+    return Interval(fmean(values), quantile * stdev(values) / math.sqrt(n), n)
