@@ -70,3 +70,10 @@ def test_pdr_reaches_through_wrappers() -> None:
 def test_attack_presets_are_attacks(name: str) -> None:
     (config,) = configurations(None, None, {"attack": {"name": name}}, [], [], [0])
     assert config.attack == ATTACK_PRESETS[name]
+
+
+def test_defense_presets_are_names_like_any_other() -> None:
+    asked = ["fedward-no-clip,fedward-dbscan:eps=kth"]
+    found = configurations(None, None, {}, [], asked, [0])
+    meant = [Fedward(clip="none"), Fedward(cluster="dbscan", eps="kth")]
+    assert [config.defense for config in found] == meant

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from fedward.attacks import ATTACKS, DBA, ModelReplacement
+from fedward.attacks import ATTACK_PRESETS, ATTACKS, DBA, ModelReplacement
 from fedward.data.partition import Dirichlet
-from fedward.defenses import DEFENSES, FedAvg, Fedward
+from fedward.defenses import DEFENSE_PRESETS, DEFENSES, FedAvg, Fedward
 from fedward.engine.plan import LocalTraining
 from fedward.settings import UnknownName
 from fedward.simulation.config import (
@@ -39,6 +39,46 @@ def test_every_attack_survives_json(name: str) -> None:
 def test_every_defense_survives_json(name: str) -> None:
     config = from_table({"defense": name})
     assert from_table(to_table(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("fedward-dbscan", {"cluster": "dbscan"}),
+        ("fedward-hdbscan", {"cluster": "hdbscan"}),
+        ("fedward-no-amgrad", {"amgrad": "off"}),
+        ("fedward-no-cluster", {"cluster": "none"}),
+        ("fedward-no-clip", {"clip": "none"}),
+    ],
+)
+def test_a_defense_preset_is_the_options_it_stands_for(
+    preset: str, options: dict[str, str]
+) -> None:
+    """So that a run has one key, whichever way it was asked for."""
+    asked = from_table({"defense": preset})
+    meant = from_table({"defense": {"name": "fedward", **options}})
+    assert (asked, asked.key) == (meant, meant.key)
+    assert asked.defense == DEFENSE_PRESETS[preset] != Fedward()
+    assert from_table({"defense": {"name": preset}}) == asked
+
+
+def test_every_preset_is_tested_and_shadows_no_name() -> None:
+    assert len(DEFENSE_PRESETS) == 5
+    assert not set(DEFENSE_PRESETS) & set(DEFENSES)
+    assert not set(ATTACK_PRESETS) & set(ATTACKS)
+
+
+def test_options_change_a_preset() -> None:
+    config = from_table(
+        {
+            "defense": {"name": "fedward-dbscan", "eps": "kth"},
+            "attack": {"name": "ala", "epochs": 1},
+        }
+    )
+    assert config.defense == Fedward(cluster="dbscan", eps="kth")
+    assert config.attack == DBA(pdr=0.46875, epochs=1)
+    with pytest.raises(ValueError, match="Did you mean 'cluster'"):
+        from_table({"defense": {"name": "fedward-dbscan", "clusters": "kth"}})
 
 
 def test_nested_attacks_keep_their_base() -> None:

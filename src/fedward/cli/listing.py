@@ -6,16 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-KINDS = (
-    "datasets",
-    "models",
-    "partitions",
-    "attacks",
-    "attack presets",
-    "defenses",
-    "presets",
-)
-
 
 def list_names(
     kind: Annotated[
@@ -49,7 +39,7 @@ def everything() -> dict[str, list[dict[str, str]]]:
     from fedward.attacks import ATTACK_PRESETS, ATTACKS
     from fedward.data.partition import PARTITIONS
     from fedward.data.sources import DATASETS
-    from fedward.defenses import DEFENSES
+    from fedward.defenses import DEFENSE_PRESETS, DEFENSES
     from fedward.models import MODELS
     from fedward.simulation.presets import PRESETS
 
@@ -63,6 +53,7 @@ def everything() -> dict[str, list[dict[str, str]]]:
         "attacks": [documented(n, made) for n, made in ATTACKS.items()],
         "attack presets": [entry(n, str(a), "") for n, a in ATTACK_PRESETS.items()],
         "defenses": [documented(n, made) for n, made in DEFENSES.items()],
+        "defense presets": [entry(n, str(d), "") for n, d in DEFENSE_PRESETS.items()],
         "presets": [entry(n, p.title, "") for n, p in PRESETS.items()],
     }
 

@@ -17,6 +17,7 @@ from fedward.defenses.foolsgold import FoolsGold as FoolsGold
 from fedward.defenses.krum import Krum as Krum, MultiKrum as MultiKrum
 from fedward.defenses.mean import FedAvg as FedAvg
 from fedward.defenses.norm_clipping import NormClipping as NormClipping, WeakDP as WeakDP
+from fedward.defenses.presets import DEFENSE_PRESETS as DEFENSE_PRESETS
 from fedward.defenses.rfa import GeometricMedian as GeometricMedian
 
 DEFENSES: dict[str, type[Any]] = {

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, InstanceOf
 from pydantic.dataclasses import dataclass
@@ -18,18 +18,31 @@ from pydantic.dataclasses import dataclass
 from fedward.attacks import ATTACK_PRESETS, ATTACKS, Attack
 from fedward.data.partition import PARTITIONS, DirichletAuthors
 from fedward.data.sources import DATASETS
-from fedward.defenses import DEFENSES, FedAvg, Fedward
+from fedward.defenses import DEFENSE_PRESETS, DEFENSES, FedAvg, Fedward
 from fedward.engine.plan import LocalTraining
 from fedward.models import MODELS
 from fedward.settings import STRICT, UnknownName, as_table, build, lookup
 
 
+def _named(
+    kind: str, known: Mapping[str, type[Any]], presets: Mapping[str, Any], value: Any
+) -> Any:
+    """What `build` makes; the name may be a preset's, and options change the preset."""
+    name = value.get("name") if isinstance(value, Mapping) else value
+    if isinstance(name, str) and name in presets and name not in known:
+        options = value if isinstance(value, Mapping) else {}
+        preset = as_table(kind, presets[name], known)
+        value = {**preset, **options, "name": preset["name"]}
+    return build(kind, value, known)
+
+
 def _attack(value: Any) -> Attack | None:
-    if isinstance(value, Mapping) and set(value) == {"name"}:
-        value = value["name"]
-    if isinstance(value, str) and value not in ATTACKS and value in ATTACK_PRESETS:
-        return ATTACK_PRESETS[value]
-    return None if value is None else build("attack", value, ATTACKS)
+    made = None if value is None else _named("attack", ATTACKS, ATTACK_PRESETS, value)
+    return cast("Attack | None", made)
+
+
+def _defense(value: Any) -> Any:
+    return _named("defense", DEFENSES, DEFENSE_PRESETS, value)
 
 
 def _known(kind: str, known: Mapping[str, Any], name: str) -> str:
@@ -101,9 +114,7 @@ class RunConfig:
     training: LocalTraining = LocalTraining()
     attack: Annotated[InstanceOf[Attack] | None, BeforeValidator(_attack)] = None
     attackers: Attackers = Attackers()
-    defense: Annotated[Any, BeforeValidator(partial(build, "defense", known=DEFENSES))] = (
-        Fedward()
-    )
+    defense: Annotated[Any, BeforeValidator(_defense)] = Fedward()
     defend_from: int | None = Field(default=None, ge=0)
     measuring: Measuring = Measuring()
     seed: int = Field(default=0, ge=0)
