@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from sklearn.cluster import DBSCAN, OPTICS
 from torch import Tensor
 
+from fedward.ops import auto_optics as auto_optics_module
 from fedward.ops.auto_optics import (
     EpsRule,
     auto_optics,
@@ -18,7 +19,7 @@ from fedward.ops.auto_optics import (
     min_samples_for,
 )
 from fedward.ops.distances import pairwise_euclidean
-from fedward.ops.optics import OpticsGraph
+from fedward.ops.optics import OpticsGraph, core_distances
 from tests.ops.matrices import make_matrix, matrices
 
 RULES: tuple[EpsRule, ...] = ("nearest-others", "kth", "authors")
@@ -76,7 +77,9 @@ def test_labels_equal_scikit_learn_in_the_canonical_order(
     distances = pairwise_euclidean(rows)
     group = auto_optics(rows, distances, rule)
     scale = power_of_two_above(distances)
-    order = canonical_order(rows, distances / scale, group.min_samples)
+    order = canonical_order(
+        rows, distances, core_distances(distances, group.min_samples, scale)
+    )
     oracle = OPTICS(
         min_samples=group.min_samples,
         metric="precomputed",
@@ -160,8 +163,24 @@ def test_equal_clusters_the_tighter_wins() -> None:
 def test_canonical_order_breaks_ties_by_content() -> None:
     """A square: all distances profiles are equal, so content decides (lexicographic)."""
     square = torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    order = canonical_order(square, pairwise_euclidean(square), 3)
+    distances = pairwise_euclidean(square)
+    order = canonical_order(square, distances, core_distances(distances, 3))
     assert order.tolist() == [3, 1, 2, 0]
+
+
+def test_canonical_order_does_not_depend_on_the_profiles_that_are_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twelve corners of a lattice share every core distance and many profiles."""
+    rows = torch.cartesian_prod(torch.arange(2.0), torch.arange(2.0), torch.arange(3.0))
+    distances = pairwise_euclidean(rows)
+    core = torch.zeros(len(rows), dtype=torch.float64)
+    order = canonical_order(rows, distances, core)
+    monkeypatch.setattr(auto_optics_module, "BLOCK", 1)
+    assert canonical_order(rows, distances, core).equal(order)
+    profiles = distances.sort(dim=1).values
+    keys = [(profiles[row].tolist(), rows[row].tolist()) for row in order]
+    assert keys == sorted(keys)
 
 
 def test_densest_takes_the_core_and_its_nearest() -> None:

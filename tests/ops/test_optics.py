@@ -7,9 +7,10 @@ from hypothesis import given, strategies as st
 from sklearn.cluster import OPTICS
 from torch import Tensor
 
+from fedward.ops import optics as optics_module
 from fedward.ops.distances import pairwise_euclidean
-from fedward.ops.optics import core_distances, dbscan_labels, optics
-from tests.ops.matrices import matrices
+from fedward.ops.optics import core_distances, dbscan_labels, kth_of_rows, optics, walk
+from tests.ops.matrices import make_matrix, matrices
 
 LINE = torch.tensor([[0.0], [1.0], [3.0], [10.0]])
 
@@ -34,6 +35,10 @@ def test_equals_scikit_learn(rows: Tensor, share: float, quantile: float) -> Non
     distances = pairwise_euclidean(rows)
     mins = max(2, round(share * len(rows)))
     eps = float(np.around(np.quantile(distances.numpy(), quantile), decimals=15))
+    assert_equals_scikit_learn(distances, mins, eps)
+
+
+def assert_equals_scikit_learn(distances: Tensor, mins: int, eps: float) -> None:
     oracle = OPTICS(
         min_samples=mins, metric="precomputed", cluster_method="dbscan", eps=eps
     )
@@ -45,6 +50,41 @@ def test_equals_scikit_learn(rows: Tensor, share: float, quantile: float) -> Non
     np.testing.assert_array_equal(graph.core_distances.numpy(), oracle.core_distances_)
     np.testing.assert_array_equal(graph.reachability.numpy(), oracle.reachability_)
     assert dbscan_labels(graph, eps).tolist() == oracle.labels_.tolist()
+
+
+@pytest.mark.parametrize("kind", ["two groups", "duplicates", "ties"])
+def test_equals_scikit_learn_for_many(kind: str) -> None:
+    distances = pairwise_euclidean(make_matrix(1, 300, kind)[:, :12])
+    eps = float(np.around(np.quantile(distances.numpy(), 0.3), decimals=15))
+    assert_equals_scikit_learn(distances, 7, eps)
+    assert_equals_scikit_learn(distances, 151, eps)
+
+
+@given(rows=matrices(), seed=st.integers(0, 1000), exponent=st.integers(-3, 3))
+def test_walking_in_an_order_is_permuting_first(
+    rows: Tensor, seed: int, exponent: int
+) -> None:
+    distances = pairwise_euclidean(rows)
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    mins, scale = len(rows) // 2, 2.0**exponent
+    core = core_distances(distances, mins, scale)
+    graph = walk(distances, core, order, scale)
+    permuted = optics((distances / scale)[order][:, order], mins)
+    assert graph.ordering.equal(order[permuted.ordering])
+    assert graph.core_distances[order].equal(permuted.core_distances)
+    assert graph.reachability[order].equal(permuted.reachability)
+
+
+@given(rows=matrices(), block=st.integers(1, 300), data=st.data())
+def test_blocks_of_rows_change_nothing(
+    rows: Tensor, block: int, data: st.DataObject
+) -> None:
+    distances = pairwise_euclidean(rows)
+    k = data.draw(st.integers(1, len(rows)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optics_module, "BLOCK", block)
+        found = kth_of_rows(distances, k)
+    assert found.equal(distances.kthvalue(k, dim=1).values)
 
 
 @given(rows=matrices())

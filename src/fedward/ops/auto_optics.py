@@ -5,15 +5,29 @@ are visited in a canonical order, so permuting the clients permutes the outcome 
 else.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fedward.ops.optics import OpticsGraph, core_distances, dbscan_labels, optics, rounded
+from fedward.ops.blocks import WIDTH
+from fedward.ops.middle import middle_two
+from fedward.ops.optics import (
+    BLOCK,
+    OpticsGraph,
+    core_distances,
+    dbscan_labels,
+    kth_of_rows,
+    rounded,
+    row_blocks,
+    walk,
+)
 
 EpsRule = Literal["nearest-others", "kth", "authors"]
 
@@ -40,8 +54,10 @@ def min_samples_for(clients: int, rule: EpsRule) -> int:
     return clients // 2 if rule == "authors" else -(-clients // 2) + 1
 
 
-def eps_for(distances: Float64[Tensor, "clients clients"], rule: EpsRule) -> float:
-    """Algorithm 2, lines 4 and 5.
+def eps_for(
+    distances: Float64[Tensor, "clients clients"], rule: EpsRule, scale: float = 1.0
+) -> float:
+    """Algorithm 2, lines 4 and 5, of ``distances / scale``.
 
     * ``nearest-others``: each row's ``mins`` nearest others, median of all of them.
     * ``kth``: each row's ``mins``-th nearest counting itself, median over the rows.
@@ -54,39 +70,82 @@ def eps_for(distances: Float64[Tensor, "clients clients"], rule: EpsRule) -> flo
     clients = len(distances)
     mins = min_samples_for(clients, rule)
     if rule == "nearest-others":
-        others = distances.clone().fill_diagonal_(torch.inf)
-        values = others.sort(dim=1).values[:, :mins].flatten()
+        nearest = min(mins, clients)
+        middle = middle_two(lambda: _nearest_others(distances, nearest), clients * nearest)
+        values = torch.tensor(middle, dtype=torch.float64)
     elif rule == "kth":
-        values = distances.sort(dim=1).values[:, mins - 1]
+        values = kth_of_rows(distances, mins)
     else:
-        values = distances.sort(dim=1).values[:, clients // 2]
-    return float(rounded(values.quantile(0.5)[None])[0])
+        values = kth_of_rows(distances, clients // 2 + 1)
+    return float(rounded((values / scale).quantile(0.5)[None])[0])
+
+
+def _nearest_others(
+    distances: Float64[Tensor, "clients clients"], count: int
+) -> Iterator[NDArray[np.float64]]:
+    """Every row's smallest distances to others, a block of rows at a time."""
+    for start, block in row_blocks(distances):
+        others = block.numpy().copy()
+        within = np.arange(len(others))
+        others[within, start + within] = np.inf
+        others.partition(count - 1, axis=1)
+        yield np.ascontiguousarray(others[:, :count])
 
 
 def canonical_order(
     rows: Float[Tensor, "clients params"],
     distances: Float64[Tensor, "clients clients"],
-    min_samples: int,
+    core: Float64[Tensor, " clients"],
 ) -> Int64[Tensor, " clients"]:
     """Rows by core distance, then by their sorted distances, then by content.
 
     Mutual neighbours have equal core distances, so ties are common; none is broken by the
     position of a row.
     """
-    cores = core_distances(distances, min_samples).tolist()
-    profiles = distances.sort(dim=1).values.tolist()
+    cores = core.numpy()
+    order = cores.argsort(kind="stable")
+    ends = np.flatnonzero(np.diff(cores[order], append=np.nan))
+    start = 0
+    for end in (ends + 1).tolist():
+        if end - start > 1:
+            order[start:end] = _untied(rows, distances, order[start:end].tolist())
+        start = end
+    return torch.from_numpy(order)
+
+
+def _untied(
+    rows: Float[Tensor, "clients params"],
+    distances: Float64[Tensor, "clients clients"],
+    tied: list[int],
+) -> list[int]:
+    """Rows of equal core distance in their canonical order."""
+
+    # Most ties are between two rows; only of large groups is a profile made again.
+    @lru_cache(maxsize=2 + BLOCK // len(distances))
+    def profile(row: int) -> NDArray[np.float64]:
+        return np.sort(distances[row].numpy())
 
     def compare(i: int, j: int) -> int:
-        mine, theirs = (cores[i], profiles[i]), (cores[j], profiles[j])
-        if mine != theirs:
-            return -1 if mine < theirs else 1
-        differing = (rows[i] != rows[j]).nonzero()
-        if len(differing) == 0:
-            return 0
-        first = int(differing[0])
-        return -1 if rows[i, first] < rows[j, first] else 1
+        mine, theirs = profile(i), profile(j)
+        apart = (mine != theirs).argmax()
+        if mine[apart] != theirs[apart]:
+            return -1 if mine[apart] < theirs[apart] else 1
+        return _compare_content(rows[i], rows[j])
 
-    return torch.tensor(sorted(range(len(rows)), key=cmp_to_key(compare)))
+    return sorted(tied, key=cmp_to_key(compare))
+
+
+def _compare_content(
+    left: Float[Tensor, " params"], right: Float[Tensor, " params"]
+) -> int:
+    """-1, 0 or 1 as the first differing entry says."""
+    pairs = zip(torch.split(left, WIDTH), torch.split(right, WIDTH), strict=True)
+    for mine, theirs in pairs:
+        differing = mine != theirs
+        if differing.any():
+            first = int(differing.nonzero()[0])
+            return -1 if mine[first] < theirs[first] else 1
+    return 0
 
 
 def majority_group(
@@ -122,7 +181,9 @@ def densest(
 
     All that are as near as the last one are taken, so that no order decides.
     """
-    first = int(canonical_order(rows, distances, count)[0])
+    core = core_distances(distances, count)
+    tied = (core == core.min()).nonzero().flatten().tolist()
+    first = _untied(rows, distances, tied)[0]
     return distances[first] <= distances[first].kthvalue(count).values
 
 
@@ -148,14 +209,9 @@ def auto_optics(
     # OPTICS rounds to a fixed number of decimals. Dividing by a power of two is exact, and
     # makes the rounding, and with it the outcome, independent of the updates' scale.
     scale = 2.0 ** float(distances.max().log2().ceil().nan_to_num(neginf=0.0))
-    scaled = distances / scale
-    eps = eps_for(scaled, rule)
-    order = canonical_order(rows, scaled, mins)
-    walked = optics(scaled[order][:, order], mins)
-    back = order.argsort()
-    graph = OpticsGraph(
-        order[walked.ordering], walked.core_distances[back], walked.reachability[back]
-    )
+    eps = eps_for(distances, rule, scale)
+    core = core_distances(distances, mins, scale)
+    graph = walk(distances, core, canonical_order(rows, distances, core), scale)
     members = majority_group(dbscan_labels(graph, eps), graph)
     unscaled = OpticsGraph(
         graph.ordering, graph.core_distances * scale, graph.reachability * scale
