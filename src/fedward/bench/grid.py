@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -35,12 +36,12 @@ class Cell:
     config: RunConfig
     at: Mapping[str, str] = field(hash=False)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The key of its run."""
         return self.config.key
 
-    @property
+    @cached_property
     def clean(self) -> "Cell":
         """Its clean twin: the floor under its success rates."""
         quiet = {"attack": NOBODY, "defense": "fedavg"}

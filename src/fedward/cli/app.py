@@ -2,6 +2,7 @@
 
 import typer
 
+from fedward.cli.bench import BENCH_HELP, bench
 from fedward.cli.data import DATA_HELP, data
 from fedward.cli.listing import list_names
 from fedward.cli.report import report
@@ -16,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run", help=RUN_HELP)(run)
+app.command("bench", help=BENCH_HELP)(bench)
 app.command("list")(list_names)
 app.command("show")(show)
 app.command("report")(report)

@@ -6,9 +6,9 @@ from typing import Any
 
 from fedward.settings import lookup
 from fedward.simulation.assign import (
+    assign,
     lay_over,
     parse_named,
-    parse_value,
     poison,
     put,
     read_toml,
@@ -50,11 +50,7 @@ def configurations(
             poison(table, value)
         elif value is not None:
             put(table, path, value)
-    for text in sets:
-        path, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set needs the form path=value, got {text!r}")
-        put(table, path, parse_value(value))
+    assign(table, sets)
     names = [name for text in defenses for name in text.split(",") if name]
     choices = [parse_named(name) for name in names] or [table["defense"]]
     return [

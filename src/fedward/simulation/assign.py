@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,30 @@ def put(table: dict[str, Any], path: str, value: Any) -> None:
         table[parent] = dict(inner)
         table = table[parent]
     table[last] = value
+
+
+def assigned(base: RunConfig, sets: Iterable[str]) -> RunConfig:
+    """A configuration with settings changed, each as ``path=value``.
+
+    Raises:
+        ValueError: naming what has another form, is unknown or out of range.
+    """
+    table = to_table(base)
+    assign(table, sets)
+    return from_table(table)
+
+
+def assign(table: dict[str, Any], sets: Iterable[str]) -> None:
+    """Set every ``path=value``.
+
+    Raises:
+        ValueError: if a text has another form.
+    """
+    for text in sets:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set needs the form path=value, got {text!r}")
+        put(table, path, parse_value(value))
 
 
 def poison(table: dict[str, Any], share: float) -> None:

@@ -1,0 +1,207 @@
+"""Running the cells of a grid for a command, and saying what became of them."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fedward.bench.backends import workers
+from fedward.bench.estimate import pace
+from fedward.bench.execute import execute
+from fedward.bench.grid import Cell, Grid
+from fedward.bench.results import file_names, read_results, write_result
+from fedward.bench.work import Bench, Outcome
+from fedward.cli.grid_view import GridView, describe, rounds_done, time_left
+from fedward.cli.session import Interrupted
+from fedward.engine import ENGINES
+from fedward.engine.workers import usable_cpus
+from fedward.settings import lookup
+from fedward.simulation.config import to_table
+from fedward.simulation.runner import folder_of
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class GridRun:
+    """The cells of one command.
+
+    Attributes:
+        grid: all cells, also those that were not selected: they decide file names.
+        cells: those that are wanted, in order.
+        results: folder of the small files; None for none.
+        jobs: most cells at a time; None for what the machine has.
+        failed: why, by key; filled by `execute`.
+    """
+
+    grid: Grid
+    cells: tuple[Cell, ...]
+    bench: Bench
+    results: Path | None = None
+    jobs: int | None = None
+    backend: str = "local"
+    cluster: str | None = None
+    quiet: bool = False
+    failed: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if self.bench.engine is not None:
+            lookup("engine", self.bench.engine, ENGINES)
+
+    @cached_property
+    def done(self) -> dict[str, Result]:
+        """Finished results of the cells by key, from run folders and small files."""
+        found: dict[str, Result] = {}
+        small = self._results_folder
+        if small is not None and small.exists():
+            wanted = {cell.key for cell in self.cells}
+            held = read_results([small])
+            found |= {key: held[key] for key in held if key in wanted}
+        for cell in self.cells:
+            result = folder_of(cell.config, self.bench.runs).finished()
+            if result is not None:
+                found[cell.key] = result
+        return found
+
+    @property
+    def _results_folder(self) -> Path | None:
+        return None if self.results is None else self.results / self.grid.name
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return file_names(self.grid)
+
+    def collect(self) -> None:
+        """Write the small files of what is finished."""
+        for key, result in self.done.items():
+            self._write(key, result)
+
+    def _write(self, key: str, result: Result) -> None:
+        if self._results_folder is not None:
+            write_result(self._results_folder / self._names[key], result)
+
+    def execute(self) -> None:
+        """Run every cell that is not finished.
+
+        Raises:
+            Interrupted: on Ctrl-C, saying how to go on.
+            ValueError: if there are no workers to run them on.
+        """
+        left = [cell for cell in self.cells if cell.key not in self.done]
+        if not left:
+            return
+        jobs = None if self.jobs is None else min(self.jobs, len(left))
+        with workers(self.backend, jobs, self.bench.device, self.cluster) as size:
+            bench = replace(
+                self.bench,
+                side_by_side=self.backend != "local" or size > 1,
+                session=str(os.getpid()),
+            )
+            console = Console(stderr=True)
+            view = GridView(console, self.cells, self.done, bench.runs, size, self.quiet)
+            try:
+                with view:
+                    for outcome in execute(left, bench, size, view.begun):
+                        self._over(outcome)
+                        view.over(outcome)
+            except KeyboardInterrupt as stop:
+                raise Interrupted(
+                    f"stopped; {len(self.done)} of {len(self.cells)} cells are finished "
+                    f"and every finished round of the others is saved in {bench.runs}. "
+                    "Go on with the same command."
+                ) from stop
+
+    def _over(self, outcome: Outcome) -> None:
+        if outcome.result is None:
+            self.failed[outcome.key] = outcome.error or ""
+        else:
+            self.done[outcome.key] = outcome.result
+            self._write(outcome.key, outcome.result)
+
+    def state(self, cell: Cell) -> str:
+        """Finished, failed, or how far it has come."""
+        if cell.key in self.done:
+            return "finished"
+        if cell.key in self.failed:
+            return "failed"
+        rounds = rounds_done(cell, self.bench.runs)
+        return f"{rounds} of {cell.config.rounds} rounds" if rounds else "not begun"
+
+    def time_left(self) -> str:
+        """The estimate, learnt from these cells and from all other runs in the folder."""
+        known = dict(self.done)
+        for folder in self.bench.runs.glob("*/result.json"):
+            with suppress(ValueError):  # a deployment's
+                known |= read_results([folder])
+        left = [cell for cell in self.cells if cell.key not in self.done]
+        done = {cell.key: rounds_done(cell, self.bench.runs) for cell in left}
+        return time_left(left, done, pace(known.values()), self.jobs or usable_cpus())
+
+    def show(self, as_json: bool) -> None:
+        """Every cell, its state and the time left; nothing is run or written."""
+        if as_json:
+            rows = [
+                {**self._row(cell), "config": to_table(cell.config)} for cell in self.cells
+            ]
+            print(json.dumps({**self._head(), "cells": rows}, indent=2))
+            return
+        console = Console(highlight=False, soft_wrap=True)
+        for cell in self.cells:
+            line = f"{cell.key}  {describe(cell)}: {self.state(cell)}"
+            console.print(line, markup=False)
+        head = self._head()
+        console.print(
+            f"{self.grid.title}: {head['finished']} of {len(self.cells)} cells finished, "
+            f"{head['time_left']}",
+            markup=False,
+        )
+
+    def print_outcome(self, as_json: bool) -> None:
+        """The table of the grid and what failed; or everything as JSON."""
+        if as_json:
+            rows = [
+                {
+                    **self._row(cell),
+                    "result": self.done.get(cell.key),
+                    "error": self.failed.get(cell.key),
+                }
+                for cell in self.cells
+            ]
+            print(json.dumps({**self._head(), "cells": rows}, indent=2))
+            return
+        console = Console()
+        view = GridView(console, self.cells, self.done, self.bench.runs, 1)
+        view.failed = dict(self.failed)
+        console.print(view.whole())
+        for cell in self.cells:
+            if cell.key in self.failed:
+                said = f"failed: {describe(cell)}: {self.failed[cell.key]}"
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
+        if self._results_folder is not None:
+            console.print(
+                f"Results: {self._results_folder}", soft_wrap=True, highlight=False
+            )
+
+    def _head(self) -> dict[str, Any]:
+        finished = sum(cell.key in self.done for cell in self.cells)
+        return {
+            "grid": self.grid.name,
+            "title": self.grid.title,
+            "finished": finished,
+            "failed": len(self.failed),
+            "time_left": self.time_left(),
+        }
+
+    def _row(self, cell: Cell) -> dict[str, Any]:
+        return {
+            "key": cell.key,
+            "at": dict(cell.at),
+            "state": self.state(cell),
+            "folder": str(folder_of(cell.config, self.bench.runs).path),
+        }
