@@ -6,13 +6,18 @@ from types import MappingProxyType
 from fedward.engine.loop import Reference as Reference
 from fedward.engine.parallel import Parallel as Parallel
 from fedward.engine.seam import Engine as Engine
+from fedward.engine.stacked import Stacked as Stacked
 
 ENGINES: Mapping[str, type[Engine]] = MappingProxyType(
-    {"reference": Reference, "parallel": Parallel}
+    {"reference": Reference, "parallel": Parallel, "stacked": Stacked}
 )
 """Settings of every engine by name; ``ENGINES["parallel"](workers=2)`` is one to call."""
 
 
 def default_engine(device: str) -> Engine:
-    """The fastest engine for a device such as ``"cpu"`` or ``"cuda:0"``."""
+    """The engine for a device such as ``"cpu"`` or ``"cuda:0"``.
+
+    `Stacked` is made for GPUs, but has not run on one yet: until its tests marked ``gpu``
+    have passed there, it is taken by name only.
+    """
     return Parallel() if device == "cpu" else Reference()

@@ -1,0 +1,147 @@
+"""Slots that each hold a local model, and one step of all of them at once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.linalg import vector_norm
+from torch.nn.functional import cross_entropy
+
+from fedward.engine.network import Network, dropout_masks
+from fedward.engine.plan import LocalPlan
+from fedward.engine.tables import Tables
+from fedward.layout import Layout
+
+
+class Slots:
+    """As many local models as there are slots, a row of parameters each.
+
+    Nothing that a slot computes uses another slot's numbers, and all shapes are the same at
+    every step, whoever is in the slots. So a row of results is the same bits wherever and
+    beside whomever it was computed, as long as the device's kernels treat the parts of a
+    batched product alike. With fewer slots they would not: PyTorch and its libraries choose
+    kernels, and cut up sums for threads, by the shape of the whole.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        params: Float[Tensor, " params"],
+        tables: Tables,
+        width: int,
+    ) -> None:
+        self.model, self.tables = model, tables
+        layout = Layout.of(model)
+        # Idle slots compute too, so they hold a model that is known to be computable.
+        self.start = params.repeat(width, 1)
+        self.weights = self.start.clone()
+        self.velocity, self.gradient = (torch.zeros_like(self.start) for _ in "vg")
+        self.leaves = {
+            name: self.weights[:, columns].view(width, *shape).requires_grad_()
+            for name, columns, shape in zip(
+                layout.names, layout.slices, layout.shapes, strict=True
+            )
+        }
+        batch = tables.indices.shape[1]
+        self.keep = [torch.zeros(width, batch, units) for units in model.dropout]
+        # A step's tensors do not depend on these two, only whether time is spent on them.
+        self.penalises = bool((tables.penalty > 0).any())
+        self.projects = bool(tables.radius.isfinite().any())
+
+    def begin(self, slot: int, start: Float[Tensor, " params"]) -> None:
+        """Put a client that starts from this model into a slot."""
+        with torch.no_grad():
+            self.start[slot] = start
+            self.weights[slot] = start
+            self.velocity[slot] = 0
+
+    def update(self, slot: int) -> Float[Tensor, " params"]:
+        """Local minus global model of the client in a slot."""
+        return self.weights[slot].detach() - self.start[slot]
+
+    def drop(self, slot: int, plan: LocalPlan, step: int) -> None:
+        """Draw the dropout masks of a slot's next step."""
+        size = plan.sizes[step]
+        drawn = dropout_masks(self.model, size, plan.dropout_seed, step)
+        for keep, mask in zip(self.keep, drawn, strict=True):
+            keep[slot, :size] = mask
+            keep[slot, size:] = 0
+
+    def step(
+        self,
+        pixels: UInt8[Tensor, "images channels height width"],
+        rows: Int64[Tensor, " slots"],
+    ) -> None:
+        """One step of every slot, each by its row of the tables."""
+        self.differentiate(pixels, rows)
+        with torch.no_grad():
+            self.descend(rows)
+            if self.projects:
+                self.project(self.tables.radius[rows])
+
+    def differentiate(
+        self,
+        pixels: UInt8[Tensor, "images channels height width"],
+        rows: Int64[Tensor, " slots"],
+    ) -> None:
+        """Leave the gradient of every slot's cross-entropy in ``self.gradient``."""
+        images = self.tables.images(pixels, rows)
+        keep = [mask.to(pixels.device) for mask in self.keep]
+        losses = vmap(self.losses)(self.leaves, images, keep, self.tables.labels[rows])
+        mean = losses * self.tables.weights[rows]
+        # The sum over slots is a way to ask for all gradients, each by its own slot.
+        gradients = torch.autograd.grad(mean.sum(), list(self.leaves.values()))
+        torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradient)
+
+    def losses(
+        self,
+        weights: dict[str, Tensor],
+        images: Float[Tensor, "batch channels height width"],
+        keep: Sequence[Float[Tensor, "batch _"]],
+        labels: Int64[Tensor, " batch"],
+    ) -> Float[Tensor, " batch"]:
+        """Cross-entropy of every image, for the model of one slot."""
+        logits = functional_call(self.model, weights, (images, keep))
+        return cross_entropy(logits, labels, reduction="none")
+
+    def descend(self, rows: Int64[Tensor, " slots"]) -> None:
+        """SGD with momentum and weight decay, as `torch.optim.SGD` defines it."""
+        table = self.tables
+        gradient = self.gradient
+        if self.penalises:
+            moved = self.weights - self.start
+            far, penalty = vector_norm(moved, dim=1), table.penalty[rows]
+            pull = torch.where(far > 0, penalty / far, 0)[:, None]
+            # Not plus 0: where nothing pulls, the bits are those without penalties.
+            gradient = torch.where(pull > 0, gradient + pull * moved, gradient)
+        gradient = gradient.addcmul(table.decay[rows, None], self.weights)
+        self.velocity.mul_(table.momentum[rows, None]).add_(gradient)
+        self.weights.addcmul_(table.lr[rows, None], self.velocity, value=-1)
+
+    def project(self, radius: Float[Tensor, " slots"]) -> None:
+        """Move every slot's model onto the ball of its radius round its start."""
+        moved = self.weights - self.start
+        far = vector_norm(moved, dim=1)
+        onto = self.start + moved * (radius / far)[:, None]
+        self.weights.copy_(torch.where((far > radius)[:, None], onto, self.weights))
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """No TF32 in products and convolutions, and convolutions that repeat their bits.
+
+    PyTorch lets cuDNN use TF32, with 10 bits of mantissa, unless it is told not to, and
+    lets it choose algorithms that add up in an order that changes from call to call.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

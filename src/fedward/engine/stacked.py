@@ -1,0 +1,172 @@
+"""The engine for GPUs: many clients in one step.
+
+A small model does not fill a GPU, and starting a kernel costs more than its work. So every
+step is taken for many clients at once: `torch.func.vmap` turns their layers into batched
+products and grouped convolutions.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from fedward.engine.network import Network
+from fedward.engine.plan import LocalPlan, unit
+from fedward.engine.seam import Trained
+from fedward.engine.slots import Slots, exact_float32
+from fedward.engine.tables import IDLE, fault, tabulate, timetable
+from fedward.layout import Layout
+from fedward.settings import STRICT
+
+WIDEST = 16
+"""Slots unless memory is short: one round's clients fit, and few are idle at its end."""
+
+CPU_WIDTH = 4
+"""A CPU gains nothing from more, and idle slots cost it as much as busy ones."""
+
+SHARE = 0.5
+"""Of a GPU's memory, what the slots may fill."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Stacked:
+    """Clients in slots, a step of all slots at a time; the reference's numbers to rounding.
+
+    A client that is done leaves its slot to the next one. Clients whose largest batches are
+    filled up to the same size share the slots; those of another size are trained after
+    them. A row is the same bits whatever is trained beside it, on one device, with one
+    ``width`` and, on a CPU, one number of PyTorch's threads.
+
+    Everything is float32 (or what the parameters are), TF32 is switched off for the call.
+
+    Attributes:
+        width: slots; None for `CPU_WIDTH` on a CPU, and elsewhere for `WIDEST` or as many
+            as half of the device's memory holds. Not of what is free: then a row's
+            bits would depend on who else uses the device.
+    """
+
+    width: int | None = Field(default=None, ge=1)
+
+    def __call__(
+        self,
+        model: Network,
+        params: Float[Tensor, " params"],
+        pixels: UInt8[Tensor, "images channels height width"],
+        plans: Sequence[LocalPlan],
+    ) -> Trained:
+        """One row or failure a plan, see `fedward.engine.seam.Engine`."""
+        return self.train(model, [params] * len(plans), pixels, plans)
+
+    def train(
+        self,
+        model: Network,
+        starts: Sequence[Float[Tensor, " params"]],
+        pixels: UInt8[Tensor, "images channels height width"],
+        plans: Sequence[LocalPlan],
+    ) -> Trained:
+        """The same for plans that start from different models: several runs at once.
+
+        Args:
+            model: whose layers all plans train.
+            starts: the global model of every plan.
+            pixels: the images of all runs, on the device that trains.
+            plans: one a client and run.
+        """
+        classes = answers(model, pixels)
+        faults = {i: fault(plan, pixels, classes) for i, plan in enumerate(plans)}
+        failures = {i: failure for i, failure in faults.items() if failure}
+        rows = next(model.parameters()).new_zeros(len(plans), Layout.of(model).params)
+        groups: dict[int, list[int]] = {}
+        for place, plan in enumerate(plans):
+            if plan.sizes and place not in failures:
+                groups.setdefault(filled(max(plan.sizes)), []).append(place)
+        with exact_float32():
+            for batch, places in groups.items():
+                width = self.width or default_width(model, batch, pixels)
+                members = [plans[place] for place in places]
+                begun = [starts[place] for place in places]
+                tables = tabulate(members, batch, begun[0], pixels)
+                slots = Slots(model, begun[0], tables, width)
+                for member, row in run(slots, begun, pixels, members):
+                    rows[places[member]] = row
+        return Trained(rows, failures)
+
+
+def run(
+    slots: Slots,
+    starts: Sequence[Float[Tensor, " params"]],
+    pixels: UInt8[Tensor, "images channels height width"],
+    plans: Sequence[LocalPlan],
+) -> Iterator[tuple[int, Float[Tensor, " params"]]]:
+    """Number and update of every plan, as they get done."""
+    first = slots.tables.first
+    for tick in timetable([len(plan.sizes) for plan in plans], len(slots.weights)):
+        rows = [IDLE] * len(tick)
+        busy = [(slot, *task) for slot, task in enumerate(tick) if task is not None]
+        for slot, number, step in busy:
+            if step == 0:
+                slots.begin(slot, starts[number])
+            slots.drop(slot, plans[number], step)
+            rows[slot] = first[number] + step
+        slots.step(pixels, torch.tensor(rows, device=pixels.device))
+        for slot, number, step in busy:
+            if step == len(plans[number].sizes) - 1:
+                yield number, slots.update(slot)
+
+
+def filled(size: int) -> int:
+    """Images that a step of this size is filled up to: the next power of two.
+
+    By the plan alone, never by its neighbours', whose bits it would change.
+    """
+    return 1 << (size - 1).bit_length()
+
+
+def answers(model: Network, pixels: UInt8[Tensor, "images channels height width"]) -> int:
+    """How many classes a model tells apart."""
+    blank = pixels.new_zeros(1, *pixels.shape[1:])
+    with torch.no_grad():
+        return int(model(unit(blank)).shape[1])
+
+
+def default_width(
+    model: Network, batch: int, pixels: UInt8[Tensor, "images channels height width"]
+) -> int:
+    """Slots that suit the device of the images."""
+    if pixels.device.type != "cuda":
+        return CPU_WIDTH
+    _, memory = torch.cuda.mem_get_info(pixels.device)
+    needed = slot_bytes(model, batch, pixels.shape[1:])
+    return max(1, min(WIDEST, int(SHARE * memory) // needed))
+
+
+def slot_bytes(model: Network, batch: int, shape: Sequence[int]) -> int:
+    """Memory that one slot takes, found by a step on tensors that have none.
+
+    Eight rows of parameters (start, model, velocity, gradient, and as many on the way), and
+    twice what is kept for the backward pass, whose results are as large.
+    """
+    kept = 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        kept += tensor.numel() * tensor.element_size()
+        return tensor
+
+    weights = {
+        name: torch.empty_like(weight, device="meta").requires_grad_()
+        for name, weight in model.named_parameters()
+    }
+    images = torch.empty(batch, *shape, device="meta")
+    keep = [torch.empty(batch, units, device="meta") for units in model.dropout]
+    labels = torch.empty(batch, dtype=torch.long, device="meta")
+    with saved_tensors_hooks(count, lambda tensor: tensor):
+        cross_entropy(functional_call(model, weights, (images, keep)), labels)
+    row = sum(weight.numel() * weight.element_size() for weight in weights.values())
+    return 8 * row + 2 * kept
