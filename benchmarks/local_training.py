@@ -1,10 +1,15 @@
-"""Seconds a round of local training takes, for the engines that run on a CPU.
+"""Seconds a round of local training takes on a CPU, by engine.
 
 The workload: 10 clients with 600 images each, batches of 64, one epoch, MnistNet, no
 evaluation. Passes of the engines take turns, so that whatever else slows the machine slows
 all of them; the ratio of medians is what counts, not the seconds.
 
     python benchmarks/local_training.py --passes 7 --json local_training.json
+
+The engine for GPUs is measured too if its number of slots is given; on a CPU that shows why
+it is not the engine there.
+
+    python benchmarks/local_training.py --passes 5 --stacked 5
 """
 
 import argparse
@@ -14,21 +19,22 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from fedward.engine import Parallel, Reference
+from fedward.engine import Engine, Parallel, Reference, Stacked
 from fedward.engine.plan import LocalTraining, draw_plan
+from fedward.engine.seam import Trained
 from fedward.layout import Layout
 from fedward.models import MODELS, make_model
 from fedward.seeds import stream
 
 
 def rounds(
-    name: str, clients: int, samples: int, workers: int
-) -> dict[str, Callable[[], Tensor]]:
+    name: str, clients: int, samples: int, workers: int, slots: int | None
+) -> dict[str, Callable[[], Trained]]:
     """One call a round for every engine, all with the same model, images and plans."""
     shape = MODELS[name].shapes[0]
     model = make_model(name, shape, 10, seed=0)
@@ -42,14 +48,20 @@ def rounds(
         draw_plan(client, shard, labels, LocalTraining(), stream(0, "plan", client))
         for client, shard in enumerate(torch.arange(images).view(clients, samples))
     ]
+    engines: dict[str, Engine] = {
+        "reference": Reference(),
+        "parallel": Parallel(workers=workers),
+    }
+    if slots is not None:
+        engines["stacked"] = Stacked(width=slots)
     return {
-        "reference": lambda: Reference()(model, params, pixels, plans),
-        "parallel": lambda: Parallel(workers=workers)(model, params, pixels, plans),
+        name: partial(engine, model, params, pixels, plans)
+        for name, engine in engines.items()
     }
 
 
 def measure(
-    engines: dict[str, Callable[[], Tensor]], passes: int
+    engines: dict[str, Callable[[], Trained]], passes: int
 ) -> dict[str, list[float]]:
     """Wall-clock seconds of every pass; the first round of each engine is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in engines}
@@ -93,23 +105,31 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=600, help="images of every client")
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="PyTorch threads as well")
+    parser.add_argument("--stacked", type=int, metavar="SLOTS", help="measure it as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     asked = parser.parse_args()
     torch.set_num_threads(asked.workers)
-    engines = rounds(asked.model, asked.clients, asked.samples, asked.workers)
+    engines = rounds(
+        asked.model, asked.clients, asked.samples, asked.workers, asked.stacked
+    )
     seconds = measure(engines, asked.passes)
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    ratio = medians["parallel"] / medians["reference"]
+    ratios = {
+        f"{name} / reference": median / medians["reference"]
+        for name, median in medians.items()
+        if name != "reference"
+    }
     for name, median in medians.items():
         passes = " ".join(f"{taken:.3f}" for taken in seconds[name])
         print(f"{name:10} median {median:.3f} s a round   ({passes})")
-    print(f"parallel / reference: {ratio:.3f}")
+    for pair, ratio in ratios.items():
+        print(f"{pair}: {ratio:.3f}")
     if asked.json:
         figures = {
             "workload": {key: value for key, value in vars(asked).items() if key != "json"},
             "seconds": seconds,
             "median": medians,
-            "ratio": ratio,
+            "ratios": ratios,
             "torch": torch.__version__,
             "python": platform.python_version(),
             "cpu": processor(),
