@@ -1,80 +1,126 @@
 """What a model answers, in large batches over all workers."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from fedward.engine.accelerate import accelerated
 from fedward.engine.network import Network
-from fedward.engine.plan import unit
+from fedward.engine.plan import Trigger, stamp, unit
+from fedward.engine.variants import NotLocal, Patch, Variants
 from fedward.engine.workers import spread
 from fedward.layout import Layout
 
 BATCH = 125
 """Images at a time: on a CPU, what their activations need should stay in its cache."""
 
+Logits = Callable[[Tensor], Float[Tensor, "variants batch classes"]]
 
-def predict(
+
+def answers(
     model: Network,
     params: Float[Tensor, " params"],
     pixels: UInt8[Tensor, "images channels height width"],
+    triggers: Sequence[Trigger] = (),
     batch: int = BATCH,
     workers: int | None = None,
-) -> Int64[Tensor, " images"]:
+) -> Int64[Tensor, "variants images"]:
     """The class with the largest logit (the first of equals), for every image.
 
     Args:
         model: used as a workspace; its parameters on return are ``params``.
         params: the model's parameters, by its layout.
         pixels: images, on the device that computes.
+        triggers: row 0 of the result is for the images as they are, and every further row
+            for all of them stamped with one of these. On a CPU, models that look at images
+            window by window compute only what a stamp changes.
         batch: images at a time.
         workers: threads on a CPU; None for one a usable CPU. Answers do not depend on it.
     """
     Layout.of(model).load(model, params)
-    fast = accelerated(model) if pixels.is_cpu else model
+    logits = whole_images(model, triggers)
+    if pixels.is_cpu:
+        patchwise, plain = patches_only(model, triggers), logits
+        try:
+            with torch.inference_mode():
+                patchwise(pixels[:1])
+        except NotLocal:
+            logits = whole_images(accelerated(model), triggers)
+        else:
+            logits = finite_or(patchwise, plain)
 
     def answer(part: UInt8[Tensor, "part channels height width"]) -> Tensor:
         with torch.inference_mode():
-            images = unit(part).to(memory_format=torch.channels_last)
-            answers: Tensor = fast(images).argmax(dim=1)
-            return answers
+            return logits(part).argmax(dim=2)
 
     parts = torch.split(pixels, batch)
-    return torch.cat(spread(answer, parts, workers if pixels.is_cpu else 1))
+    return torch.cat(spread(answer, parts, workers if pixels.is_cpu else 1), dim=1)
 
 
-def accuracy(
-    model: Network,
-    params: Float[Tensor, " params"],
-    pixels: UInt8[Tensor, "images channels height width"],
-    labels: Int64[Tensor, " images"],
-    batch: int = BATCH,
-    workers: int | None = None,
-) -> float:
-    """Share of images answered with their label, in [0, 1].
+def whole_images(model: Network, triggers: Sequence[Trigger]) -> Logits:
+    """The plain way: every variant goes through the model as if it were alone."""
 
-    Raises:
-        ValueError: if there are no images, because their share is undefined.
-    """
-    if len(pixels) == 0:
-        raise ValueError("a share of right answers needs at least one image, got none")
-    answers = predict(model, params, pixels, batch, workers)
-    return float((answers == labels.to(pixels.device)).double().mean())
+    def logits(
+        pixels: UInt8[Tensor, "part channels height width"],
+    ) -> Float[Tensor, "variants part classes"]:
+        variants = [pixels, *(stamp(pixels, trigger) for trigger in triggers)]
+        return torch.stack([model(as_input(each)) for each in variants])
+
+    return logits
 
 
-def success_rate(
-    model: Network,
-    params: Float[Tensor, " params"],
-    stamped: UInt8[Tensor, "images channels height width"],
-    targets: Int64[Tensor, " images"],
-    batch: int = BATCH,
-    workers: int | None = None,
-) -> float:
-    """Share of stamped images answered with the attacker's target, in [0, 1].
-
-    Stamp the images once and keep them. None should be of its target's class already.
+def patches_only(model: Network, triggers: Sequence[Trigger]) -> Logits:
+    """What triggers leave alone is computed once for all variants.
 
     Raises:
-        ValueError: if there are no images.
+        NotLocal: when called, if the model cannot be followed so.
     """
-    return accuracy(model, params, stamped, targets, batch, workers)
+    boxes = [box(trigger) for trigger in triggers]
+
+    def logits(
+        pixels: UInt8[Tensor, "part channels height width"],
+    ) -> Float[Tensor, "variants part classes"]:
+        changes = []
+        for trigger, (rows, columns) in zip(triggers, boxes, strict=True):
+            where = (..., rows, columns)
+            small = Trigger(trigger.mask[where], trigger.value[where])
+            stamped = as_input(stamp(pixels[where], small))
+            changes.append(Patch(rows.start, columns.start, stamped))
+        variants = model(Variants(as_input(pixels), changes))
+        if not isinstance(variants, Variants):
+            raise NotLocal("the variants were lost")
+        return torch.stack(variants.all())
+
+    return logits
+
+
+def finite_or(quick: Logits, plain: Logits) -> Logits:
+    """The quick way where it gives numbers.
+
+    It subtracts, and Inf - Inf is not what the plain way would have had.
+    """
+
+    def logits(pixels: Tensor) -> Float[Tensor, "variants batch classes"]:
+        found = quick(pixels)
+        return found if bool(found.isfinite().all()) else plain(pixels)
+
+    return logits
+
+
+def box(trigger: Trigger) -> tuple[slice, slice]:
+    """The smallest rows and columns that hold the trigger's pixels."""
+    mask = trigger.mask.any(dim=0)
+    spans = []
+    for line in (mask.any(dim=1), mask.any(dim=0)):
+        places = line.nonzero().flatten().tolist() or [0]
+        spans.append(slice(places[0], places[-1] + 1))
+    return spans[0], spans[1]
+
+
+def as_input(
+    pixels: UInt8[Tensor, "part channels height width"],
+) -> Float[Tensor, "part channels height width"]:
+    """Images in [0, 1] with channels last."""
+    return unit(pixels).to(memory_format=torch.channels_last)

@@ -7,18 +7,30 @@ from torch import Tensor
 
 from fedward.attacks import Attack
 from fedward.data.images import Images
-from fedward.engine.evaluate import accuracy, success_rate
+from fedward.engine.evaluate import answers
 from fedward.engine.network import Network
-from fedward.engine.plan import stamp
+from fedward.engine.plan import Trigger, stamp
 
 
 @dataclass(frozen=True)
 class Stamped:
-    """The test images of one probe, stamped once and kept."""
+    """One probe, on the device that measures.
+
+    Attributes:
+        indices: the test images that it asks about.
+        trigger: stamped on them; None for images as they are.
+        targets: the attacker's answer for each.
+    """
 
     name: str
-    pixels: UInt8[Tensor, "probed channels height width"]
+    indices: Int64[Tensor, " probed"]
+    trigger: Trigger | None
     targets: Int64[Tensor, " probed"]
+
+    def pixels(self, test: Images) -> UInt8[Tensor, "probed channels height width"]:
+        """What the model is asked."""
+        chosen = test.pixels[self.indices]
+        return chosen if self.trigger is None else stamp(chosen, self.trigger)
 
 
 def stamped_probes(
@@ -27,22 +39,25 @@ def stamped_probes(
     """Every probe of an attack, the headline first; none without an attack.
 
     Raises:
-        ValueError: if the attack wants an answer that no class has.
+        ValueError: if the attack wants an answer that no class has, or asks about nothing.
     """
     if attack is None:
         return ()
     made = []
     for probe in attack.probes(test.pixels.cpu(), test.labels.cpu()):
+        if len(probe.indices) == 0:
+            raise ValueError(f"the probe {probe.name!r} needs test images, got none")
         highest = int(probe.targets.max())
         if highest >= classes:
             raise ValueError(
                 f"there are {classes} classes, got an attack on target {highest}"
             )
-        device = test.pixels.device
-        pixels = test.pixels.cpu()[probe.indices]
-        if probe.trigger is not None:
-            pixels = stamp(pixels, probe.trigger)
-        made.append(Stamped(probe.name, pixels.to(device), probe.targets.to(device)))
+        device, trigger = test.pixels.device, probe.trigger
+        if trigger is not None:
+            trigger = Trigger(trigger.mask.to(device), trigger.value.to(device))
+        made.append(
+            Stamped(probe.name, probe.indices.to(device), trigger, probe.targets.to(device))
+        )
     return tuple(made)
 
 
@@ -53,6 +68,16 @@ def measure(
     probes: tuple[Stamped, ...],
 ) -> tuple[float, dict[str, float]]:
     """Main accuracy, and success rate by probe; shares in [0, 1]."""
-    ma = accuracy(model, params, test.pixels, test.labels)
-    asr = {p.name: success_rate(model, params, p.pixels, p.targets) for p in probes}
-    return ma, asr
+    triggers = [probe.trigger for probe in probes if probe.trigger is not None]
+    clean, *rows = answers(model, params, test.pixels, triggers)
+    stamped = iter(rows)
+    asr = {}
+    for probe in probes:
+        row = clean if probe.trigger is None else next(stamped)
+        asr[probe.name] = share(row[probe.indices], probe.targets)
+    return share(clean, test.labels.to(clean.device)), asr
+
+
+def share(found: Int64[Tensor, " images"], wanted: Int64[Tensor, " images"]) -> float:
+    """How many are equal, of all."""
+    return float((found == wanted).double().mean())
