@@ -2,11 +2,15 @@
 
 import sys
 
-BAD_INPUT, CONFLICT, INTERRUPTED = 2, 3, 130
+BAD_INPUT, CONFLICT, STOPPED, INTERRUPTED = 2, 3, 4, 130
 
 
 def main() -> None:
-    """Exit codes: 0 done, 2 bad input, 3 the folder is taken or unfinished, 130 Ctrl-C."""
+    """Exit codes.
+
+    0 done, 2 bad input, 3 the folder is taken or unfinished, 4 a client's training failed,
+    130 Ctrl-C.
+    """
     from fedward.cli.app import app
 
     try:
@@ -23,12 +27,14 @@ def main() -> None:
 
 def exit_code(error: Exception) -> int | None:
     """The exit code of an error that is the user's to mend; None for a defect of ours."""
-    from fedward.cli.session import Interrupted
+    from fedward.cli.session import Interrupted, Stopped
     from fedward.simulation.folder import RunLocked
     from fedward.simulation.runner import RunUnfinished
 
     if isinstance(error, Interrupted):
         return INTERRUPTED
+    if isinstance(error, Stopped):
+        return STOPPED
     if isinstance(error, RunLocked | RunUnfinished):
         return CONFLICT
     return BAD_INPUT if isinstance(error, ValueError) else None

@@ -50,6 +50,13 @@ def run(
         typer.Option(help="Poisoned share of every attacker's batch, percent."),
     ] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds.")] = None,
+    eval_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Rounds between measurements; the last is always measured. The same as "
+            "--set measuring.every=N."
+        ),
+    ] = None,
     seed: Annotated[str, typer.Option(help="Seed, or several with commas.")] = "0",
     set_: Annotated[
         list[str] | None,
@@ -70,6 +77,13 @@ def run(
         str | None, typer.Option(help="Engine that trains [default: best for the device].")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    on_failure: Annotated[
+        str,
+        typer.Option(
+            help="When a client's training raises: 'stop' the run, to be resumed, or "
+            "'drop' the client from its round."
+        ),
+    ] = "stop",
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets are looked for first.")
     ] = None,
@@ -96,6 +110,7 @@ def run(
         "partition": None if nir is None else nir_partition(nir, starting_point(preset)),
         "attack.pdr": None if pdr is None else pdr / 100,
         "rounds": rounds,
+        "measuring.every": eval_every,
     }
     seeds = parse_seeds(seed)
     default = ["fedavg", "fedward"] if preset == "demo" else []
@@ -113,6 +128,7 @@ def run(
         device=device,
         resume=resume,
         restart=restart,
+        on_failure=parse_on_failure(on_failure),
         quiet=quiet or as_json,
     )
     results = session.run_all(wanted)
@@ -133,6 +149,18 @@ def parse_seeds(text: str) -> list[int]:
     if min(seeds) < 0:
         raise ValueError(f"--seed needs whole numbers from 0, with commas, got {text!r}")
     return seeds
+
+
+def parse_on_failure(text: str) -> Any:
+    """``stop`` or ``drop``.
+
+    Raises:
+        UnknownName: for anything else.
+    """
+    from fedward.settings import lookup
+    from fedward.simulation.failures import POLICIES
+
+    return lookup("failure policy", text, POLICIES)
 
 
 def print_dry_run(configs: list[Any]) -> None:

@@ -16,8 +16,10 @@ from fedward.cli.progress import RunProgress
 from fedward.data.images import Dataset
 from fedward.data.sources import load
 from fedward.engine import ENGINES, Engine, default_engine
+from fedward.engine.seam import ClientFailed
 from fedward.settings import lookup
 from fedward.simulation.config import RunConfig, clean_twin, label
+from fedward.simulation.failures import OnFailure
 from fedward.simulation.runner import Start, folder_of, run
 
 
@@ -38,6 +40,10 @@ class Interrupted(RuntimeError):
     """The user stopped the command; nothing is lost."""
 
 
+class Stopped(RuntimeError):
+    """A client's training raised and ended the run; the rounds before it are saved."""
+
+
 @dataclass(frozen=True)
 class Session:
     """How runs are run: where, on what, and what to do with unfinished ones."""
@@ -48,6 +54,7 @@ class Session:
     device: str
     resume: bool
     restart: bool
+    on_failure: OnFailure
     quiet: bool
     _loaded: dict[str, Dataset] = field(default_factory=dict, init=False, repr=False)
 
@@ -56,6 +63,7 @@ class Session:
 
         Raises:
             Interrupted: on Ctrl-C, saying how to go on.
+            Stopped: if a client's training raised and that ends the run.
         """
         with RunProgress(Console(stderr=True), self.quiet) as progress:
             return [self._finished(config, progress) for config in configs]
@@ -77,7 +85,14 @@ class Session:
                 Start(resume=self.resume, anew=self.restart),
                 progress.watch,
                 shlex.join(("fedward", *sys.argv[1:])),
+                self.on_failure,
             )
+        except ClientFailed as failure:
+            raise Stopped(
+                f"{failure}. Every finished round of {label(config)} is saved in "
+                f"{folder.path}: mend the cause and go on with --resume, or leave clients "
+                "that fail out of their rounds with --resume --on-failure drop."
+            ) from failure
         except KeyboardInterrupt as stop:
             raise Interrupted(
                 f"stopped; every finished round of {label(config)} is saved in "

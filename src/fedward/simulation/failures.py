@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal
 
 from fedward.engine.seam import ClientFailed
@@ -11,6 +12,9 @@ OnFailure = Literal["stop", "drop"]
 """The run ends and can be resumed; or the round is what it would have been had that client
 not been selected. It decides no result of a run that nobody's failure disturbs, so it is no
 part of a configuration."""
+
+POLICIES: Mapping[str, OnFailure] = MappingProxyType({"stop": "stop", "drop": "drop"})
+"""By the name that a user types."""
 
 REASON_CHARACTERS = 200
 """Longest text of an error that is repeated in a verdict."""
