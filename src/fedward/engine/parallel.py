@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.linalg import vector_norm
 from torch.nn.functional import cross_entropy
+from torch.optim.sgd import sgd
 
 from fedward.engine.accelerate import accelerated
 from fedward.engine.network import Network, dropout_masks
@@ -100,18 +101,11 @@ class Trainer:
         """
         with torch.no_grad():
             self.flat.copy_(self.start)
-        optimizer = torch.optim.SGD(
-            [self.flat],
-            lr=1.0,
-            momentum=plan.momentum,
-            weight_decay=plan.weight_decay,
-            fused=True,
-        )
+        momentum: list[Tensor | None] = [None]
         for step, lr in enumerate(plan.lr):
             try:
                 self.differentiate(pixels, plan, step)
-                optimizer.param_groups[0]["lr"] = lr
-                optimizer.step()
+                self.descend(plan, lr, momentum)
                 if plan.projects(step):
                     self.project(plan.radius)
             except Exception as error:
@@ -136,6 +130,26 @@ class Trainer:
             far = float(vector_norm(moved))
             if far > 0:
                 self.gradient.add_(moved, alpha=plan.penalty / far)
+
+    @torch.no_grad()
+    def descend(self, plan: LocalPlan, lr: float, momentum: list[Tensor | None]) -> None:
+        """One step of SGD; ``momentum`` is kept from step to step of a plan.
+
+        What `torch.optim.SGD` calls. The class itself would import the compiler, which
+        takes longer than the first round.
+        """
+        sgd(
+            [self.flat],
+            [self.gradient],
+            momentum,
+            fused=True,
+            weight_decay=plan.weight_decay,
+            momentum=plan.momentum,
+            lr=lr,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
 
     @torch.no_grad()
     def project(self, radius: float) -> None:
