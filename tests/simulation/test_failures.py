@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from fedward.simulation.failures import no_update, with_failures
 from fedward.simulation.metrics import summary
 from fedward.simulation.records import RoundRecord, State, from_lines
 from fedward.simulation.rounds import Federation, federation, simulate
-from fedward.simulation.runner import Start, folder_of, run
+from fedward.simulation.runner import Start, Watch, folder_of, run
 from tests.simulation.small import SMALL, record, spots
 
 ENGINES = [Reference(), Parallel(workers=2)]
@@ -120,12 +121,14 @@ def test_a_dropping_run_resumes_to_the_same_bits_and_is_read_by_the_report(
         if record.round == 2:
             raise PowerCut
 
-    def start(runs: Path, *rest: object) -> dict[str, object]:
-        return run(SHORT, spots(), Reference(), runs, *rest, on_failure="drop")  # type: ignore[arg-type]
+    def start(
+        runs: Path, how: Start = Start(), watch: Watch = lambda record: None
+    ) -> dict[str, Any]:
+        return run(SHORT, spots(), Reference(), runs, how, watch, on_failure="drop")
 
     whole = start(tmp_path / "whole")
     with pytest.raises(PowerCut):
-        start(tmp_path / "cut", Start(), watch)
+        start(tmp_path / "cut", watch=watch)
     resumed = start(tmp_path / "cut", Start(resume=True))
     assert resumed["params_sha256"] == whole["params_sha256"]
     assert resumed["metrics"] == whole["metrics"]

@@ -292,7 +292,7 @@ def normalise(
     """`local_response_norm`, which looks across channels only."""
     patches(x)
     if (size, beta) == (2, BETA):
-        return each(x, lambda v: Normalise.apply(v, alpha, k))
+        return each(x, lambda v: Normalise.apply(v, alpha, k))  # type: ignore[no-untyped-call]
     return each(x, lambda v: local_response_norm(v, size, alpha, beta, k))
 
 
@@ -357,6 +357,6 @@ OUTSIDE = {
     Tensor.shape.__get__,  # type: ignore[attr-defined]
     Tensor.dtype.__get__,  # type: ignore[attr-defined]
     Tensor.device.__get__,  # type: ignore[attr-defined]
-    Tensor.ndim.__get__,  # type: ignore[attr-defined]
+    Tensor.ndim.__get__,
 }
 """What may be read of the clean activations in place of all."""
