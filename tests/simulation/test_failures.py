@@ -22,6 +22,7 @@ from fedward.simulation.runner import Start, Watch, folder_of, run
 from tests.simulation.small import SMALL, record, spots
 
 ENGINES = [Reference(), Parallel(workers=2)]
+FRESH = Start()
 SHORT = replace(SMALL, rounds=4)
 
 
@@ -122,7 +123,7 @@ def test_a_dropping_run_resumes_to_the_same_bits_and_is_read_by_the_report(
             raise PowerCut
 
     def start(
-        runs: Path, how: Start = Start(), watch: Watch = lambda record: None
+        runs: Path, how: Start = FRESH, watch: Watch = lambda record: None
     ) -> dict[str, Any]:
         return run(SHORT, spots(), Reference(), runs, how, watch, on_failure="drop")
 
