@@ -2,13 +2,53 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from fedward.layout import Layout
+
+Sparsity = Literal["dense", "ternary"]
+"""``dense``: equation 3. ``ternary``: entries of at most half the maximum become zero."""
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """All that clustering amplified updates (AmGrad) needs of them: a 32nd of their size.
+
+    Attributes:
+        sparsity: which entries amplification keeps.
+        norms: L2 norm of every raw update; NaN or infinite where an entry is.
+        maxima: largest magnitude of every layer.
+        kept: entries of every layer that amplification does not turn to zero.
+        negative: one bit an entry, set where it is kept and negative: entry k of a layer is
+            bit k % 8, counted from the lowest, of the layer's byte k // 8. Layers begin at
+            multiples of 8 bytes; what is between them is zero.
+        present: one bit an entry, set where it is kept; None when everything is.
+    """
+
+    sparsity: Sparsity
+    norms: Float64[Tensor, " clients"]
+    maxima: Float64[Tensor, "clients layers"]
+    kept: Int64[Tensor, "clients layers"]
+    negative: UInt8[Tensor, "clients bytes"]
+    present: UInt8[Tensor, "clients bytes"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    def of(self, rows: Bool[Tensor, " clients"]) -> "Signatures":
+        """Those of some of the rows, copied."""
+        return Signatures(
+            self.sparsity,
+            self.norms[rows],
+            self.maxima[rows],
+            self.kept[rows],
+            self.negative[rows],
+            None if self.present is None else self.present[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -25,6 +65,9 @@ class Round:
         index: number of the round, from 0.
         generator: the only randomness that a defence may use.
         memory: what the same defence returned as memory in the round before.
+        signatures: of ``updates``, where somebody made them as the updates came in. Whoever
+            sets them vouches for them; only their shapes can be checked. A defence that
+            has no use for them ignores them.
 
     Raises:
         ValueError: if the parts do not fit together.
@@ -38,6 +81,7 @@ class Round:
     index: int
     generator: torch.Generator
     memory: Mapping[str, Tensor] = field(default_factory=dict)
+    signatures: Signatures | None = None
 
     def __post_init__(self) -> None:
         if self.updates.ndim != 2:
@@ -58,10 +102,24 @@ class Round:
                 f"{rows} updates need {rows} weights and identities, got "
                 f"{self.weights.numel()} and {self.clients.numel()}"
             )
+        if self.signatures is not None:
+            held = self.signatures
+            got = (len(held), held.maxima.shape[1], held.negative.shape[1])
+            packed = sum(packed_sizes(self.layout))
+            if got != (rows, len(self.layout.names), packed):
+                raise ValueError(
+                    f"{rows} updates of {len(self.layout.names)} layers need as many "
+                    f"signatures of {packed} bytes, got {got[0]} of {got[1]} and {got[2]}"
+                )
 
 
 FAILED = "failed: "
 """How the reason begins where a client sent nothing because its training raised."""
+
+
+def packed_sizes(layout: Layout) -> tuple[int, ...]:
+    """Bytes of every layer in a signature, one bit an entry in words of 8 bytes."""
+    return tuple(-(-size // 64) * 8 for size in layout.sizes)
 
 
 @dataclass(frozen=True)

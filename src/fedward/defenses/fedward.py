@@ -9,6 +9,7 @@ forgeable (algorithm 1, line 7), and the mean is added to the global model (line
 it).
 """
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -24,6 +25,7 @@ from fedward.ops.clusters import dbscan_group, everybody, hdbscan_group
 from fedward.ops.distances import pairwise_euclidean, row_norms
 from fedward.ops.means import weighted_sum
 from fedward.ops.sign_sum import sign_sum
+from fedward.ops.signatures import distances, signatures
 from fedward.protocol import Aggregation, Round, Verdict, hold
 from fedward.settings import STRICT
 
@@ -55,18 +57,23 @@ class Fedward:
     clip: ClipRule | Literal["authors"] = "sorted"
     no_cluster: Literal["hold", "core"] = "hold"
 
-    @screened
     def __call__(self, round: Round) -> Aggregation:
         """Mean of the clipped updates of the majority group; shape (params,)."""
-        distances = self._distances(round)
-        group = self._group(round.updates, distances)
+        return self._decide(self._signed(round))
+
+    @screened
+    def _decide(self, round: Round) -> Aggregation:
+        """On a round whose signatures, if any, are of this defence's sparsity."""
+        signed = round.signatures
+        gaps = self._distances(round)
+        group = self._group(round.updates, gaps)
         members, reason = group.members, "in the majority group"
-        norms = row_norms(round.updates)
+        norms = row_norms(round.updates) if signed is None else signed.norms
         if not members.any():
             if self.no_cluster == "hold":
-                verdicts = _verdicts(members, "", norms, None, distances, group)
+                verdicts = _verdicts(members, "", norms, None, gaps, group)
                 return hold(round, "no majority group was found", verdicts)
-            members = densest(round.updates, distances, group.min_samples)
+            members = densest(round.updates, gaps, group.min_samples)
             reason = "no majority group was found; among the densest clients"
         if self.clip == "authors":
             update, bound = sign_sum(round.updates, members)
@@ -78,15 +85,28 @@ class Fedward:
         facts = {"eps": group.eps, "bound": bound, "min_samples": float(group.min_samples)}
         return Aggregation(
             update=update,
-            verdicts=_verdicts(members, reason, norms, factors, distances, group),
+            verdicts=_verdicts(members, reason, norms, factors, gaps, group),
             facts={name: value for name, value in facts.items() if value < torch.inf},
         )
+
+    def _signed(self, round: Round) -> Round:
+        """With the signatures that this defence needs, made here if they are not there."""
+        ready = None if round.signatures is None else round.signatures.sparsity
+        if self.amgrad == ready:
+            return round
+        # An accelerator multiplies matrices faster than it counts bits.
+        if self.amgrad == "off" or round.updates.device.type != "cpu":
+            return replace(round, signatures=None)
+        made = signatures(round.updates, round.layout, self.amgrad)
+        return replace(round, signatures=made)
 
     def _distances(self, round: Round) -> Float64[Tensor, "clients clients"]:
         """Algorithm 2, line 2, on the vectors of equation 3."""
         if self.amgrad == "off":
             return pairwise_euclidean(round.updates)
-        return amgrad_distances(round.updates, round.layout, self.amgrad)
+        if round.signatures is None:
+            return amgrad_distances(round.updates, round.layout, self.amgrad)
+        return distances(round.signatures, round.layout)
 
     def _group(
         self,

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fedward.ops.blocks import column_blocks
+from fedward.ops.signatures import usable as usable_signatures
 from fedward.protocol import Aggregation, Defense, Round, Verdict, hold
 
 D = TypeVar("D", bound=Defense)
@@ -44,7 +45,8 @@ def screened(
 
     @wraps(decide)
     def call(self: D, round: Round) -> Aggregation:
-        usable = finite_rows(round.updates)
+        signed = round.signatures
+        usable = finite_rows(round.updates) if signed is None else usable_signatures(signed)
         count = int(usable.sum())
         if count < self.needs:
             name = type(self).__name__
@@ -59,6 +61,7 @@ def screened(
             updates=round.updates[usable],
             weights=round.weights[usable],
             clients=round.clients[usable],
+            signatures=None if signed is None else signed.of(usable),
         )
         decided = decide(self, kept)
         rows = iter(decided.verdicts)

@@ -8,17 +8,13 @@ follows from the two maxima and from counts of agreeing and differing signs, and
 amplified matrix need not be made to cluster it.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from fedward.layout import Layout
 from fedward.ops.blocks import column_blocks
-
-Sparsity = Literal["dense", "ternary"]
-"""``dense``: equation 3. ``ternary``: entries of at most half the maximum become zero."""
+from fedward.protocol import Sparsity as Sparsity
 
 
 def layer_maxima(
@@ -45,7 +41,8 @@ def signs(
     """
     if sparsity == "dense":
         return block.sign()
-    return block.sign() * (block.abs() > maxima[:, None] / 2)
+    # Twice the magnitude is exact; half of the smallest denormal is not.
+    return block.sign() * (2 * block.abs() > maxima[:, None])
 
 
 def amgrad(
@@ -63,7 +60,9 @@ def amgrad(
 def amgrad_distances(
     updates: Float[Tensor, "clients params"], layout: Layout, sparsity: Sparsity = "dense"
 ) -> Float64[Tensor, "clients clients"]:
-    """Euclidean distances of the amplified updates, without making them.
+    """Euclidean distances of the amplified updates, without making them, on any device.
+
+    On a CPU `fedward.ops.signatures` answers the same many times faster.
 
     For one layer with maxima a_i, a_j, s entries of equal sign, h of opposite signs, and
     u_i, u_j entries where only one of the two is not zero::

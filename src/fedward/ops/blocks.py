@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from jaxtyping import Shaped
 from torch import Tensor
 
+from fedward.ops.paging import mapping_of, release
+
 WIDTH = 1 << 14
 """Columns of a block on a CPU: 40 rows of it stay in cache even as float64 copies."""
 
@@ -15,8 +17,17 @@ ACCELERATOR_WIDTH = 1 << 18
 def column_blocks(
     matrix: Shaped[Tensor, "rows columns"], width: int | None = None
 ) -> Iterator[Shaped[Tensor, "rows width"]]:
-    """Views of consecutive columns; the last may be narrower."""
+    """Views of consecutive columns; the last may be narrower.
+
+    Of a matrix that is watched (`fedward.ops.paging`) no more stays than is allowed to.
+    """
     if width is None:
         width = WIDTH if matrix.device.type == "cpu" else ACCELERATOR_WIDTH
+    mapped, read = mapping_of(matrix), 0
     for start in range(0, matrix.shape[1], width):
-        yield matrix[:, start : start + width]
+        block = matrix[:, start : start + width]
+        if mapped is not None and (read := read + block.nbytes) > mapped.resident:
+            release(mapped)
+            read = block.nbytes
+        yield block
+    release(mapped)

@@ -1,8 +1,15 @@
 """Weighted sums of rows, without a copy of the rows."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from fedward.ops.kernels import kernels, spread
+from fedward.ops.paging import mapping_of, release
+
+WIDTH = 1 << 17
+"""Columns that one thread sums at a time."""
 
 
 def weighted_sum(
@@ -10,13 +17,41 @@ def weighted_sum(
 ) -> Float[Tensor, " params"]:
     """Sum of weight x row, in the rows' own dtype.
 
-    Rows of weight zero are not read, so a rejected row cannot leak in.
+    Single and double precision on a CPU are summed in float64, row after row, and rounded
+    once; other rows are summed as they are. Rows of weight zero are not read, so a rejected
+    row cannot leak in.
     """
+    single_or_double = updates.dtype in (torch.float32, torch.float64)
+    if updates.device.type == "cpu" and single_or_double and updates.stride(1) == 1:
+        return _summed_once(updates.detach(), weights)
     total = torch.zeros_like(updates[0])
     for row, weight in zip(updates, weights.tolist(), strict=True):
         if weight != 0:
             total.add_(row, alpha=weight)
     return total
+
+
+def _summed_once(
+    updates: Float[Tensor, "clients params"], weights: Float[Tensor, " clients"]
+) -> Float[Tensor, " params"]:
+    """Every row of another weight than zero read once, whatever lies between the rows."""
+    columns, stride = updates.shape[1], updates.stride(0)
+    flat = updates.as_strided(((len(updates) - 1) * stride + columns,), (1,)).numpy()
+    shares = weights.detach().double().cpu().numpy()
+    used = shares.nonzero()[0]
+    out = np.empty(columns, flat.dtype)
+    loops, offsets, shares = kernels(), used * stride, shares[used]
+    mapped, width = mapping_of(updates), WIDTH
+    if mapped is not None:
+        at_once = torch.get_num_threads() * len(updates) * updates.itemsize
+        width = min(width, max(1, mapped.resident // at_once))
+
+    def add(begin: int) -> None:
+        loops.weighted(flat, offsets, shares, out, begin, min(begin + width, columns))
+        release(mapped)
+
+    spread(add, range(0, columns, width))
+    return torch.from_numpy(out)
 
 
 def weighted_mean(

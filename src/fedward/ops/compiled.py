@@ -1,0 +1,404 @@
+"""The loops over every entry, compiled by Numba: what `portable` does, at memory speed.
+
+Imported by `kernels` when Numba is there; nothing else imports this module. Compilation
+takes seconds the first time and is kept on disk, beside the source or in the user's cache.
+
+Signs, largest and smallest magnitudes are taken from the bits of the numbers, so that
+denormals, negative zeros and NaN cannot depend on a processor's mode.
+"""
+
+from typing import Any, no_type_check
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+SPAN = 256
+"""Entries looked at three times while they are in the nearest cache; a multiple of 8."""
+
+AHEAD = 1024
+"""Entries further on that memory is asked for meanwhile: 18 GB/s a core in place of 11."""
+
+LINE = 64
+"""Bytes that memory hands over at a time."""
+
+WORDS = 1024
+"""Words of two rows that are compared before the next pair: 16 KiB stay in cache."""
+
+FEW = 1 / 16
+"""Zeros a word, on average, up to which each is dealt with on its own."""
+
+COLUMNS = 4096
+"""Columns summed at a time: their float64 sums stay in cache."""
+
+loop = njit(nogil=True, cache=True)
+
+# Sums may be regrouped into vectors; NaN and Inf keep their meaning.
+regrouped = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+
+
+@intrinsic
+@no_type_check
+def _signs_of_eight(typing, bits, start):
+    """The sign bits of eight consecutive signed integers, the first one lowest."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(bits)(context, builder, arguments[0])
+        eight = ir.VectorType(context.get_data_type(bits.dtype), 8)
+        first = builder.bitcast(builder.gep(array.data, [arguments[1]]), eight.as_pointer())
+        loaded = builder.load(first, align=bits.dtype.bitwidth // 8)
+        negative = builder.icmp_signed("<", loaded, ir.Constant(eight, None))
+        return builder.bitcast(negative, ir.IntType(8))
+
+    return types.uint8(bits, start), generate
+
+
+@intrinsic
+@no_type_check
+def _eight_beyond(typing, bits, start, cut):
+    """Which of eight consecutive magnitudes exceed a magnitude, the first one lowest."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(bits)(context, builder, arguments[0])
+        entry = context.get_data_type(bits.dtype)
+        eight = ir.VectorType(entry, 8)
+        first = builder.bitcast(builder.gep(array.data, [arguments[1]]), eight.as_pointer())
+        loaded = builder.load(first, align=bits.dtype.bitwidth // 8)
+        every = entry((1 << (bits.dtype.bitwidth - 1)) - 1)
+        magnitudes = builder.and_(loaded, ir.Constant(eight, [every] * 8))
+        limit = context.cast(builder, arguments[2], cut, bits.dtype)
+        limits = ir.Constant(eight, ir.Undefined)
+        for lane in range(8):
+            limits = builder.insert_element(limits, limit, ir.IntType(32)(lane))
+        beyond = builder.icmp_signed(">", magnitudes, limits)
+        return builder.bitcast(beyond, ir.IntType(8))
+
+    return types.uint8(bits, start, cut), generate
+
+
+@intrinsic
+@no_type_check
+def _magnitude(typing, bits):
+    """The bits of the absolute value; ordered as the absolute values are."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        every = (1 << (bits.bitwidth - 1)) - 1
+        return builder.and_(arguments[0], ir.Constant(arguments[0].type, every))
+
+    return bits(bits), generate
+
+
+@intrinsic
+@no_type_check
+def _ones(typing, word):
+    """How many bits of a word are set."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return word(word), generate
+
+
+@intrinsic
+@no_type_check
+def _ask_for(typing, array, place):
+    """Have an entry brought into the cache; a place behind the end does no harm."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        where = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        # To read, to be kept in every cache, data and not code.
+        builder.call(prefetch, [where, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, place), generate
+
+
+@loop
+@no_type_check
+def _pack_signs(bits, packed):
+    whole = len(bits) // 8
+    for byte in range(whole):
+        packed[byte] = _signs_of_eight(bits, byte * 8)
+    for place in range(whole * 8, len(bits)):
+        if bits[place] < 0:
+            packed[whole] |= np.uint8(1 << (place % 8))
+
+
+@loop
+@no_type_check
+def _extremes(bits):
+    largest = smallest = _magnitude(bits[0])
+    for place in range(len(bits)):
+        magnitude = _magnitude(bits[place])
+        largest = max(largest, magnitude)
+        smallest = min(smallest, magnitude)
+    return largest, smallest
+
+
+@regrouped
+@no_type_check
+def _sum_of_squares(row):
+    total = 0.0
+    for place in range(len(row)):
+        wide = np.float64(row[place])
+        total += wide * wide
+    return total
+
+
+@loop
+@no_type_check
+def _keep(bits, cut, negative, present):
+    kept, whole = 0, len(bits) // 8
+    for byte in range(whole):
+        marks = _eight_beyond(bits, byte * 8, cut)
+        present[byte] = marks
+        negative[byte] &= marks
+        kept += _ones(marks)
+    if whole * 8 < len(bits):
+        marks = np.uint8(0)
+        for place in range(whole * 8, len(bits)):
+            if _magnitude(bits[place]) > cut:
+                marks |= np.uint8(1 << (place % 8))
+        present[whole] = marks
+        negative[whole] &= marks
+        kept += _ones(marks)
+    return kept
+
+
+@loop
+@no_type_check
+def _scan(row, bits, columns, places, every, negative, present, largest, kept):
+    total, untouched = 0.0, True
+    for layer in range(len(largest)):
+        begin, end = columns[layer], columns[layer + 1]
+        largest[layer] = 0
+        kept[layer] = end - begin
+        for start in range(begin, end, SPAN):
+            stop = min(start + SPAN, end)
+            span = bits[start:stop]
+            for place in range(start + AHEAD, stop + AHEAD, LINE // row.itemsize):
+                _ask_for(row, place)
+            here = places[layer] + (start - begin) // 8
+            _pack_signs(span, negative[here:])
+            most, least = _extremes(span)
+            largest[layer] = max(largest[layer], most)
+            total += _sum_of_squares(row[start:stop])
+            if least == 0:
+                if untouched:
+                    present[:] = every
+                    untouched = False
+                kept[layer] -= len(span) - _keep(span, 0, negative[here:], present[here:])
+    return total
+
+
+def scan(
+    row: Floats,
+    columns: NDArray[np.int64],
+    places: NDArray[np.int64],
+    every: NDArray[np.uint8],
+    negative: NDArray[np.uint8],
+    present: NDArray[np.uint8],
+    peaks: NDArray[np.float64],
+    kept: NDArray[np.int64],
+) -> float:
+    """See `portable.scan`."""
+    bits = row.view(f"i{row.itemsize}")
+    largest = np.empty(len(peaks), bits.dtype)
+    total = _scan(row, bits, columns, places, every, negative, present, largest, kept)
+    peaks[:] = largest.view(row.dtype)
+    return float(total)
+
+
+def keep(
+    layer: Floats, cut: float, negative: NDArray[np.uint8], present: NDArray[np.uint8]
+) -> int:
+    """See `portable.keep`."""
+    bits = layer.view(f"i{layer.itemsize}")
+    limit = int(np.array(cut, layer.dtype).view(bits.dtype))
+    return int(_keep(bits, limit, negative, present))
+
+
+@loop
+@no_type_check
+def _differing_words(left, right):
+    count = np.uint64(0)
+    for word in range(len(left)):
+        count += _ones(left[word] ^ right[word])
+    return count
+
+
+@loop
+@no_type_check
+def _differing(words, begin, end, first, opposite):
+    for start in range(begin, end, WORDS):
+        stop = min(start + WORDS, end)
+        for i in range(len(opposite)):
+            left = words[first + i, start:stop]
+            for j in range(i + 1, len(words) - first):
+                opposite[i, j] += _differing_words(left, words[first + j, start:stop])
+
+
+@loop
+@no_type_check
+def _differing_words_in_both(left, right, held, other):
+    count = shared = np.uint64(0)
+    for word in range(len(left)):
+        both = held[word] & other[word]
+        shared += _ones(both)
+        count += _ones((left[word] ^ right[word]) & both)
+    return count, shared
+
+
+@loop
+@no_type_check
+def _differing_in_both(words, present, begin, end, first, opposite, both):
+    for start in range(begin, end, WORDS):
+        stop = min(start + WORDS, end)
+        for i in range(len(opposite)):
+            left, held = words[first + i, start:stop], present[first + i, start:stop]
+            for j in range(i + 1, len(words) - first):
+                right, other = words[first + j, start:stop], present[first + j, start:stop]
+                count, shared = _differing_words_in_both(left, right, held, other)
+                opposite[i, j] += count
+                both[i, j] += shared
+
+
+@loop
+@no_type_check
+def _absences(words, present, every, begin, end, first, opposite, both):
+    """Correct counts that took every absent entry for a positive one that is there.
+
+    What two rows both lack was taken away for each of them, and is given back once.
+    """
+    strip = len(opposite)
+    for row in range(len(words) - first):
+        for word in range(begin, end):
+            absent = present[first + row, word] ^ every[word]
+            while absent:
+                lowest = absent & (~absent + np.uint64(1))
+                absent ^= lowest
+                for i in range(min(strip, row)):
+                    if words[first + i, word] & lowest:
+                        opposite[i, row] -= 1
+                    if not present[first + i, word] & lowest:
+                        both[i, row] += 1
+                if row < strip:
+                    for j in range(row + 1, len(words) - first):
+                        if words[first + j, word] & lowest:
+                            opposite[row, j] -= 1
+
+
+@loop
+@no_type_check
+def _squares(words, present, every, begins, sizes, maxima, kept, first, total):
+    rows, later = total.shape
+    opposite, both = np.empty((rows, later), np.int64), np.empty((rows, later), np.int64)
+    for layer in range(len(sizes)):
+        begin, end, size = begins[layer], begins[layer + 1], sizes[layer]
+        opposite[:] = 0
+        lacking = size * later - kept[first:, layer].sum()
+        if lacking > (end - begin) * later * FEW:
+            both[:] = 0
+            _differing_in_both(words, present, begin, end, first, opposite, both)
+        else:
+            for i in range(rows):
+                for j in range(later):
+                    both[i, j] = kept[first + i, layer] + kept[first + j, layer] - size
+            _differing(words, begin, end, first, opposite)
+            if lacking:
+                _absences(words, present, every, begin, end, first, opposite, both)
+        for i in range(rows):
+            for j in range(i + 1, later):
+                mine, theirs = maxima[first + i, layer], maxima[first + j, layer]
+                together = np.float64(both[i, j] - opposite[i, j]) * (mine - theirs) ** 2
+                together += np.float64(opposite[i, j]) * (mine + theirs) ** 2
+                alone = np.float64(kept[first + i, layer] - both[i, j]) * mine**2
+                alone += np.float64(kept[first + j, layer] - both[i, j]) * theirs**2
+                total[i, j] += together + alone
+
+
+def squares(
+    words: NDArray[np.uint64],
+    present: NDArray[np.uint64] | None,
+    every: NDArray[np.uint64],
+    begins: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    maxima: NDArray[np.float64],
+    kept: NDArray[np.int64],
+    first: int,
+    total: NDArray[np.float64],
+) -> None:
+    """See `portable.squares`."""
+    # Without zeros nobody looks at it, but Numba wants an array.
+    held = words if present is None else present
+    _squares(words, held, every, begins, sizes, maxima, kept, first, total)
+
+
+@loop
+@no_type_check
+def _add_one(sums, row, weight):
+    for place in range(len(sums)):
+        sums[place] += weight * np.float64(row[place])
+
+
+@loop
+@no_type_check
+def _add_four(sums, first, second, third, fourth, weights):
+    # One row after the other, so that the bits are those of `_add_one` four times.
+    for place in range(len(sums)):
+        total = sums[place]
+        total += weights[0] * np.float64(first[place])
+        total += weights[1] * np.float64(second[place])
+        total += weights[2] * np.float64(third[place])
+        total += weights[3] * np.float64(fourth[place])
+        sums[place] = total
+
+
+@loop
+@no_type_check
+def _weighted(flat, offsets, weights, out, begin, end):
+    space = np.empty(COLUMNS)
+    fours = len(offsets) // 4 * 4
+    for start in range(begin, end, COLUMNS):
+        stop = min(start + COLUMNS, end)
+        sums = space[: stop - start]
+        sums[:] = 0
+        for k in range(0, fours, 4):
+            a, b, c, d = offsets[k], offsets[k + 1], offsets[k + 2], offsets[k + 3]
+            _add_four(
+                sums,
+                flat[a + start : a + stop],
+                flat[b + start : b + stop],
+                flat[c + start : c + stop],
+                flat[d + start : d + stop],
+                weights[k : k + 4],
+            )
+        for k in range(fours, len(offsets)):
+            _add_one(sums, flat[offsets[k] + start : offsets[k] + stop], weights[k])
+        for place in range(len(sums)):
+            out[start + place] = sums[place]
+
+
+def weighted(
+    flat: Floats,
+    offsets: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    out: Floats,
+    begin: int,
+    end: int,
+) -> None:
+    """See `portable.weighted`."""
+    _weighted(flat, offsets, weights, out, begin, end)
