@@ -8,11 +8,11 @@ else.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cmp_to_key, lru_cache
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,6 +30,15 @@ from fedward.ops.optics import (
 )
 
 EpsRule = Literal["nearest-others", "kth", "authors"]
+
+
+@runtime_checkable
+class Content(Protocol):
+    """One-dimensional tensors of one length by the number of the row; a matrix is one."""
+
+    def __getitem__(self, row: int, /) -> Tensor:
+        """What makes the row recognisable."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ def _nearest_others(
 
 
 def canonical_order(
-    rows: Float[Tensor, "clients params"],
+    rows: Content,
     distances: Float64[Tensor, "clients clients"],
     core: Float64[Tensor, " clients"],
 ) -> Int64[Tensor, " clients"]:
@@ -114,7 +123,7 @@ def canonical_order(
 
 
 def _untied(
-    rows: Float[Tensor, "clients params"],
+    rows: Content,
     distances: Float64[Tensor, "clients clients"],
     tied: list[int],
 ) -> list[int]:
@@ -136,7 +145,7 @@ def _untied(
 
 
 def _compare_content(
-    left: Float[Tensor, " params"], right: Float[Tensor, " params"]
+    left: Shaped[Tensor, " content"], right: Shaped[Tensor, " content"]
 ) -> int:
     """-1, 0 or 1 as the first differing entry says."""
     pairs = zip(torch.split(left, WIDTH), torch.split(right, WIDTH), strict=True)
@@ -173,7 +182,7 @@ def majority_group(
 
 
 def densest(
-    rows: Float[Tensor, "clients params"],
+    rows: Content,
     distances: Float64[Tensor, "clients clients"],
     count: int,
 ) -> Bool[Tensor, " clients"]:
@@ -188,7 +197,7 @@ def densest(
 
 
 def auto_optics(
-    rows: Float[Tensor, "clients params"],
+    rows: Content,
     distances: Float64[Tensor, "clients clients"],
     rule: EpsRule = "nearest-others",
 ) -> Group:
