@@ -1,47 +1,124 @@
-"""``fedward report``: one HTML file out of run folders."""
+"""``fedward report``: one HTML file of runs or of a grid, and a grid's tables."""
 
 import json
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 
 def report(
-    runs: Annotated[
+    paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Run folders, or folders that hold run folders."
+            metavar="PATH...",
+            help="Run folders, result files, or folders that hold them, however deep.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the report goes.")
-    ] = Path("report.html"),
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Where the page goes [default: report.html].",
+        ),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            help="The grid to lay results out on: table1, figure3, ablation, attacks, a "
+            "TOML file, or 'found' for what there is."
+        ),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="Defences beside the grid's, comma or repeated."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds of the grid, with commas [default: 0].")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A row a run, as CSV.")
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same as Parquet.")
+    ] = None,
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Tables for a paper (booktabs).")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Tables for a document.")
+    ] = None,
     open_browser: Annotated[
-        bool, typer.Option("--open", help="Open the report in the browser.")
+        bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Say where it is as JSON, for machines.")
+        bool, typer.Option("--json", help="Say what was written as JSON, for machines.")
     ] = False,
 ) -> None:
-    """Write one self-contained HTML report of the runs; unfinished runs are welcome.
+    """Write one self-contained HTML page of runs or of a grid.
 
-    The file opens from disk and needs no network. Several runs are compared side by side;
-    put an unattacked run among them to see every attack success beside its floor.
+    The page opens from disk and needs no network. Run folders are compared side by side,
+    unfinished ones too; put an unattacked run among them to see every attack success
+    beside its floor.
+
+    Other places, such as a folder of small result files or of folders of runs, become the
+    page of a grid: its tables beside the paper's. With --grid it also says what is missing.
+    --csv, --parquet, --latex and --markdown write the grid's tables instead of a page, to
+    a file or with - to the terminal; with --out also the page.
+
+    For example: fedward report results --grid table1 --out table1.html --csv table1.csv
     """
+    from fedward.cli.grid_report import Export, GridReport
+
+    exports = [
+        Export(kind, file)
+        for kind, file in (
+            ("csv", csv),
+            ("parquet", parquet),
+            ("latex", latex),
+            ("markdown", markdown),
+        )
+        if file is not None
+    ]
+    page = out or (None if exports else Path("report.html"))
+    if page is not None and grid is None and not exports and are_runs(paths):
+        said, facts = run_report(paths, page)
+    else:
+        methods = [name for text in with_ or [] for name in text.split(",") if name]
+        made = GridReport.of(paths, grid, methods, seeds)
+        said, facts = made.write(page, exports)
+    if as_json:
+        typer.echo(json.dumps(facts))
+    elif said:
+        typer.echo(said)
+    if open_browser and page is not None:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def are_runs(paths: list[Path]) -> bool:
+    """Whether the places are run folders or directly hold some; a missing one counts."""
+    from fedward.report.runs import BrokenRun, find_runs
+
+    try:
+        find_runs([path for path in paths if path.exists()])
+    except BrokenRun:
+        return False
+    return True
+
+
+def run_report(paths: list[Path], out: Path) -> tuple[str, dict[str, Any]]:
+    """Write the report of runs; what to tell a person, and a machine."""
     from fedward.report.html import write_report
     from fedward.report.runs import find_runs
 
-    folders = find_runs(runs)
+    folders = find_runs(paths)
     try:
         written = write_report(folders, out)
     except OSError as error:
         raise ValueError(f"the report cannot be written: {error}") from error
-    if as_json:
-        typer.echo(json.dumps({"report": str(written), "runs": len(folders)}))
-    else:
-        plural = "s" if len(folders) > 1 else ""
-        typer.echo(f"Report of {len(folders)} run{plural}: {written}")
-    if open_browser:
-        webbrowser.open(written.resolve().as_uri())
+    plural = "s" if len(folders) > 1 else ""
+    said = f"Report of {len(folders)} run{plural}: {written}"
+    return said, {"report": str(written), "runs": len(folders)}

@@ -101,6 +101,9 @@
       selectRun(next.dataset.run);
     });
   }
+  for (const link of all("a[data-run]")) {
+    link.addEventListener("click", () => selectRun(link.dataset.run));
+  }
   for (const walk of all(".walk")) {
     const range = walk.querySelector("input");
     range.addEventListener("input", () => showFrame(walk, Number(range.value)));

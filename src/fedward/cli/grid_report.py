@@ -1,0 +1,112 @@
+"""The page of a grid and its other forms, written where the user wants them."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedward.bench.grid import Grid
+from fedward.bench.results import read_results
+from fedward.cli.bench import chosen_grid
+from fedward.report.grid_cells import entries, found_grid
+from fedward.report.grid_html import find_folders, write_grid_report
+from fedward.report.grid_markup import latex, markdown
+from fedward.report.grid_records import as_csv, as_parquet, records
+from fedward.report.grid_sheets import lay_out
+
+TERMINAL = Path("-")
+
+
+@dataclass(frozen=True)
+class Export:
+    """One form of a grid's tables, and the file it goes to; ``-`` is the terminal."""
+
+    kind: str
+    file: Path
+
+
+@dataclass(frozen=True)
+class GridReport:
+    """A grid and what is known of it.
+
+    Attributes:
+        results: by key.
+        folders: run folders by key.
+    """
+
+    grid: Grid
+    results: Mapping[str, Mapping[str, Any]]
+    folders: Mapping[str, Path]
+
+    @classmethod
+    def of(
+        cls,
+        paths: Sequence[Path],
+        name: str | None,
+        extra: Sequence[str],
+        seeds: str | None,
+    ) -> "GridReport":
+        """What is at these places, as the named grid or as it was found.
+
+        Raises:
+            ValueError: if a place does not exist, or nothing is there and no grid is named.
+        """
+        results = read_results(paths)
+        folders = find_folders(paths)
+        if name not in (None, "found"):
+            return cls(chosen_grid(str(name), extra, seeds, None, ()), results, folders)
+        if extra or seeds:
+            raise ValueError("--with and --seeds need --grid with the name of a grid")
+        if not results:
+            places = ", ".join(map(str, paths))
+            raise ValueError(f"{places}: neither a run folder nor a finished result there")
+        return cls(found_grid(results), results, folders)
+
+    def write(
+        self, page: Path | None, exports: Sequence[Export]
+    ) -> tuple[str, dict[str, Any]]:
+        """Write the page, if wanted, and every export; what to tell people, and machines.
+
+        Raises:
+            ValueError: if a file cannot be written.
+        """
+        try:
+            for export in exports:
+                deliver(export.file, self.form(export.kind))
+            if page is not None:
+                write_grid_report(self.grid, self.results, page, self.folders)
+        except OSError as error:
+            raise ValueError(f"the report cannot be written: {error}") from error
+        done = sum(cell.key in self.results for cell in self.grid.cells)
+        files = [export.file for export in exports if export.file != TERMINAL]
+        files += [] if page is None else [page]
+        said = f"{done} of {len(self.grid.cells)} cells: {', '.join(map(str, files))}"
+        facts = {
+            "report": None if page is None else str(page),
+            "cells": len(self.grid.cells),
+            "finished": done,
+            "files": [str(file) for file in files],
+        }
+        piped = any(export.file == TERMINAL for export in exports)
+        return "" if piped else said, facts
+
+    def form(self, kind: str) -> str | bytes:
+        """The grid's tables in one form."""
+        found = entries(self.grid, self.results)
+        if kind == "csv":
+            return as_csv(records(found))
+        if kind == "parquet":
+            return as_parquet(records(found))
+        return (latex if kind == "latex" else markdown)(lay_out(found))
+
+
+def deliver(file: Path, content: str | bytes) -> None:
+    """Write to a file, its folders made, or to the terminal."""
+    data = content.encode() if isinstance(content, str) else content
+    if file == TERMINAL:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)

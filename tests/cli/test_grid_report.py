@@ -1,0 +1,133 @@
+"""``fedward report`` on what is not just run folders."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from fedward.bench.results import write_result
+from tests.cli.test_report import call
+from tests.report.folders import Case, write_run
+from tests.report.grids import paper_grid, results, write_folder
+
+TOML = """
+title = "Mine"
+[axes]
+dataset = ["mnist"]
+nir = ["25"]
+pdr = ["46.875"]
+defense = ["median", "fedward"]
+"""
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """Small result files of two of three cells."""
+    grid = paper_grid(nirs=["25"], pdrs=["46.875"], methods=["median", "fedward"])
+    found = results(grid.cells, {"median": {"aasr": 0.1072}, "fedward": {"aasr": 0.02}})
+    for number, each in enumerate(found.values()):
+        write_result(tmp_path / "results" / "part" / f"{number}.json", each)
+    (tmp_path / "mine.toml").write_text(TOML)
+    return tmp_path
+
+
+def said(done: Result) -> str:
+    assert done.exit_code == 0, done.output
+    return str(done.stdout)
+
+
+def test_result_files_become_the_page_of_what_was_found(stored: Path) -> None:
+    out = stored / "page.html"
+    assert said(call(stored / "results", "--out", out)) == f"2 of 2 cells: {out}\n"
+    assert "2 of 2 cells are finished." in out.read_text()
+
+
+def test_a_grid_says_what_is_missing(stored: Path) -> None:
+    out = stored / "page.html"
+    done = call(stored / "results", "--grid", stored / "mine.toml", "--out", out, "--json")
+    assert json.loads(said(done)) == {
+        "report": str(out), "cells": 3, "finished": 2, "files": [str(out)],
+    }  # fmt: skip
+    assert "2 of 3 cells are finished." in out.read_text()
+    more = call(
+        *(stored / "results", "--grid", stored / "mine.toml", "--with", "flame,krum"),
+        *("--seeds", "0,1", "--out", out),
+    )
+    assert said(more).startswith("2 of 10 cells: ")
+
+
+def test_exports_are_written_in_place_of_the_page(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stored)
+    done = call(
+        *("results", "--csv", "new/t.csv", "--parquet", "t.parquet"),
+        *("--latex", "t.tex", "--markdown", "t.md"),
+    )
+    assert said(done) == f"2 of 2 cells: {Path('new/t.csv')}, t.parquet, t.tex, t.md\n"
+    assert not (stored / "report.html").exists()
+    rows = list(csv.DictReader((stored / "new" / "t.csv").read_text().splitlines()))
+    assert {row["defense"]: float(row["aasr"]) for row in rows} == {
+        "median": 0.1072,
+        "fedward": 0.02,
+    }
+    assert (stored / "t.parquet").read_bytes()[:4] == b"PAR1"
+    assert r"\begin{tabular}" in (stored / "t.tex").read_text()
+
+
+def test_a_table_on_the_terminal_stands_alone(stored: Path) -> None:
+    done = call(stored / "results", "--markdown", "-", "--csv", stored / "t.csv")
+    assert said(done).startswith("**MNIST, attack dba**")
+    assert "cells:" not in said(done)
+    assert (stored / "t.csv").exists()
+
+
+def test_run_folders_deeper_down_are_a_grid_with_curves(tmp_path: Path) -> None:
+    grid = paper_grid(nirs=["25"], pdrs=["46.875"], methods=["fedward"])
+    found = results(grid.cells, {"fedward": {}, "clean": {}})
+    for cell in grid.cells:
+        write_folder(tmp_path / "runs" / "group" / cell.key, cell, found[cell.key])
+    out = tmp_path / "page.html"
+    assert said(call(tmp_path / "runs", "--out", out)).startswith("2 of 2 cells: ")
+    assert 'id="curves-0-figure"' in out.read_text()
+    # Directly inside, they are compared as runs, unless a grid is asked for.
+    assert said(call(tmp_path / "runs" / "group", "--out", out)).startswith(
+        "Report of 2 runs"
+    )
+    asked = call(tmp_path / "runs" / "group", "--grid", "found", "--out", out)
+    assert said(asked).startswith("2 of 2 cells: ")
+
+
+def test_what_holds_nothing_is_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = call(tmp_path / "empty")
+    assert isinstance(done.exception, ValueError)
+    assert "neither a run folder nor a finished result" in str(done.exception)
+    (tmp_path / "odd.json").write_text("{}")
+    done = call(tmp_path / "odd.json")
+    assert isinstance(done.exception, ValueError)
+    assert "odd.json does not hold a result" in str(done.exception)
+
+
+def test_options_that_do_not_fit_are_refused(stored: Path) -> None:
+    for words in (("--with", "flame"), ("--seeds", "1")):
+        done = call(stored / "results", *words)
+        assert isinstance(done.exception, ValueError)
+        assert "--with and --seeds need --grid" in str(done.exception)
+    done = call(stored / "results", "--grid", "tabel1")
+    assert "Did you mean 'table1'?" in str(done.exception)
+
+
+def test_a_place_that_cannot_be_written_is_named(stored: Path) -> None:
+    (stored / "file").touch()
+    done = call(stored / "results", "--csv", stored / "file" / "t.csv")
+    assert isinstance(done.exception, ValueError)
+    assert str(stored / "file") in str(done.exception)
+
+
+def test_runs_that_are_no_cells_do_not_stop_a_grid(stored: Path) -> None:
+    write_run(stored / "results" / "part" / "live", Case(name="live", done=2))
+    out = stored / "page.html"
+    assert said(call(stored / "results", "--out", out)) == f"2 of 2 cells: {out}\n"
