@@ -21,11 +21,12 @@ NAMES = {
     "Fedward",
     "Layout",
     "Round",
+    "UpdateBuffer",
     "Verdict",
     "aggregate",
 }
 
-HEAVY = ("flwr", "ray", "plotly", "jinja2", "typer", "sklearn", "pooch")
+HEAVY = ("flwr", "ray", "plotly", "jinja2", "typer", "sklearn", "pooch", "numba")
 
 
 def loaded_after(statement: str) -> set[str]:

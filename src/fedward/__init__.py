@@ -1,6 +1,7 @@
 """Keep backdoors out of federated learning, and prove with numbers that they are out."""
 
 from fedward.aggregation import aggregate as aggregate
+from fedward.buffer import UpdateBuffer as UpdateBuffer
 from fedward.defenses import DEFENSES as DEFENSES
 from fedward.defenses.fedward import Fedward as Fedward
 from fedward.defenses.mean import FedAvg as FedAvg

@@ -8,13 +8,14 @@ import numpy.typing
 import torch
 from torch import Tensor, nn
 
+from fedward.buffer import UpdateBuffer
 from fedward.defenses.fedward import Fedward
 from fedward.layout import Layout
 from fedward.protocol import Aggregation, Defense, Round
 from fedward.seeds import stream
 
 Array = Tensor | np.typing.NDArray[np.floating[Any]]
-Updates = Array | Sequence[Mapping[str, Array]]
+Updates = Array | Sequence[Mapping[str, Array]] | UpdateBuffer
 
 
 def aggregate(
@@ -33,7 +34,8 @@ def aggregate(
 
     Args:
         updates: local model minus global model, one row a client, shape (clients, params);
-            or one mapping of named arrays a client.
+            or one mapping of named arrays a client; or a buffer that holds them already,
+            with its own layout, weights and clients.
         layout: which columns are which layer: a `Layout`, the model itself, or a mapping
             of named arrays. Mappings as updates bring their own; without any, all columns
             are one layer.
@@ -48,6 +50,14 @@ def aggregate(
     Raises:
         ValueError: if the parts do not fit together.
     """
+    generator = stream(seed, "round", index, "defense")
+    if isinstance(updates, UpdateBuffer):
+        if layout is not None or weights is not None or clients is not None:
+            raise ValueError("a buffer brings its own layout, weights and clients")
+        held = None if params is None else _tensor(params)
+        return (defense or Fedward())(
+            updates.round(held, index=index, generator=generator, memory=memory)
+        )
     found, rows = _rows(updates, layout)
     count = len(rows)
     return (defense or Fedward())(
@@ -58,14 +68,15 @@ def aggregate(
             layout=found,
             clients=torch.arange(count) if clients is None else torch.tensor(list(clients)),
             index=index,
-            generator=stream(seed, "round", index, "defense"),
+            generator=generator,
             memory=memory or {},
         )
     )
 
 
 def _rows(
-    updates: Updates, layout: Layout | nn.Module | Mapping[str, Array] | None
+    updates: Array | Sequence[Mapping[str, Array]],
+    layout: Layout | nn.Module | Mapping[str, Array] | None,
 ) -> tuple[Layout, Tensor]:
     """The layout and the matrix."""
     if isinstance(updates, Tensor | np.ndarray):

@@ -26,8 +26,10 @@ def column_blocks(
     mapped, read = mapping_of(matrix), 0
     for start in range(0, matrix.shape[1], width):
         block = matrix[:, start : start + width]
-        if mapped is not None and (read := read + block.nbytes) > mapped.resident:
-            release(mapped)
-            read = block.nbytes
+        if mapped is not None:
+            read += block.shape[1] * block.itemsize
+            if read > mapped.for_each(len(matrix)):
+                release(mapped)
+                read = block.shape[1] * block.itemsize
         yield block
     release(mapped)

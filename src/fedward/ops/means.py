@@ -11,6 +11,9 @@ from fedward.ops.paging import mapping_of, release
 WIDTH = 1 << 17
 """Columns that one thread sums at a time."""
 
+NARROWEST = 1 << 12
+"""Columns summed at a time however little of a mapped matrix may be resident."""
+
 
 def weighted_sum(
     updates: Float[Tensor, "clients params"], weights: Float[Tensor, " clients"]
@@ -43,8 +46,9 @@ def _summed_once(
     loops, offsets, shares = kernels(), used * stride, shares[used]
     mapped, width = mapping_of(updates), WIDTH
     if mapped is not None:
-        at_once = torch.get_num_threads() * len(updates) * updates.itemsize
-        width = min(width, max(1, mapped.resident // at_once))
+        # Pages that hold few of the columns wanted would have to be read again and again.
+        at_once = mapped.for_each(torch.get_num_threads() * len(updates))
+        width = min(width, max(NARROWEST, at_once // updates.itemsize))
 
     def add(begin: int) -> None:
         loops.weighted(flat, offsets, shares, out, begin, min(begin + width, columns))

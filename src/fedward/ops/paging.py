@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from jaxtyping import Shaped
 from torch import Tensor
 
+WINDOW = 1 << 16
+"""Bytes that Linux makes resident round one that is read, if they were written so."""
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -20,6 +23,10 @@ class Mapped:
     end: int
     file: mmap.mmap
     resident: int
+
+    def for_each(self, rows: int) -> int:
+        """Bytes that may be read of each of some rows before they are released."""
+        return max(0, self.resident // max(1, rows) - WINDOW)
 
 
 _mapped: dict[int, Mapped] = {}
