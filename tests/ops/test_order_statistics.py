@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -7,8 +8,21 @@ from hypothesis import given, strategies as st
 from scipy.stats import trim_mean
 from torch import Tensor
 
+from fedward.ops import order_statistics
 from fedward.ops.order_statistics import coordinate_median, sorting_network, trimmed_mean
 from tests.ops.matrices import matrices
+
+
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "portable"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Numba's network, and the one that runs where Numba is absent."""
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="the extra 'speed' is not installed")
+        yield request.param
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order_statistics, "_compiled", lambda: None)
+        yield request.param
 
 
 @pytest.mark.parametrize("rows", range(1, 13))
@@ -61,6 +75,35 @@ def test_trimmed_mean_is_scipys(rows: Tensor, data: st.DataObject) -> None:
     np.testing.assert_allclose(
         trimmed_mean(rows, cut), expected, rtol=1e-6, atol=1e-7 * float(rows.abs().max())
     )
+
+
+@given(matrices(fewest=1), st.data())
+def test_trimmed_mean_is_numpys_to_the_bit(rows: Tensor, data: st.DataObject) -> None:
+    """Smallest first, as NumPy adds the rows of a sorted matrix; rounded once."""
+    cut = data.draw(st.integers(0, (len(rows) - 1) // 2))
+    kept = np.sort(rows.double().numpy(), axis=0)[cut : len(rows) - cut]
+    assert trimmed_mean(rows, cut).equal(torch.from_numpy(kept.mean(axis=0)).float())
+
+
+def test_what_has_no_ordinary_exponent_is_ordered_too() -> None:
+    odd = [0.0, -0.0, 1e-45, -1e-45, 3e38, -3e38, torch.inf, -torch.inf, 1.0]
+    rows = torch.tensor(list(itertools.islice(itertools.permutations(odd), 0, 9**4, 7))).T
+    assert coordinate_median(rows).equal(torch.zeros(rows.shape[1]))
+    kept = np.sort(rows.double().numpy(), axis=0)[2:-2].mean(axis=0)
+    assert trimmed_mean(rows, 2).equal(torch.from_numpy(kept).float())
+
+
+@pytest.mark.parametrize("clients", [130, 1025])
+def test_many_clients(clients: int) -> None:
+    """More than a tile of the usual width has room for, and more than a block."""
+    rows = torch.randn(clients, 4099, generator=torch.Generator().manual_seed(clients))
+    assert torch.equal(coordinate_median(rows), torch.from_numpy(np.median(rows, axis=0)))
+
+
+def test_rows_that_are_not_side_by_side() -> None:
+    rows = torch.randn(40, 9, generator=torch.Generator().manual_seed(1)).T
+    assert not rows.is_contiguous()
+    assert torch.equal(coordinate_median(rows), torch.from_numpy(np.median(rows, axis=0)))
 
 
 @pytest.mark.parametrize("clients", [4, 5])
