@@ -17,16 +17,7 @@ import numpy as np
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import (
-    Bulyan,
-    FedAvg,
-    FedMedian,
-    FedTrimmedAvg,
-    Krum,
-    MultiKrum,
-    Result,
-    Strategy,
-)
+from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
 from fedward.defenses import Fedward
 from fedward.flower.arrays import BUFFERS, GlobalModel, combine, to_record
@@ -45,8 +36,9 @@ from fedward.flower.sampling import SortedNodes, seeded
 from fedward.protocol import Aggregation, Defense, Round, hold
 from fedward.seeds import derive, stream
 
-CHOOSERS = (Bulyan, FedMedian, FedTrimmedAvg, Krum, MultiKrum)
-"""Strategies that choose among the replies themselves; they would see one."""
+CHOOSERS = frozenset({"Bulyan", "FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum"})
+"""Flower's strategies that choose among the replies themselves; they would see one. Names,
+because the first releases with this interface have none of them."""
 
 log = getLogger("fedward.flower")
 
@@ -102,7 +94,7 @@ class Defended(Strategy):
             raise TypeError(f"Defended needs a Flower strategy, got {strategy!r}")
         if isinstance(defense, type) or not isinstance(defense, Defense):
             raise TypeError(f"Defended needs a defense such as Fedward(), got {defense!r}")
-        if isinstance(strategy, CHOOSERS):
+        if CHOOSERS & {made.__name__ for made in type(strategy).__mro__}:
             raise ValueError(
                 f"{type(strategy).__name__} chooses among the replies itself; wrap "
                 "FedAvg or another that applies their mean, and pass the rule as defense"
