@@ -9,6 +9,7 @@ forgeable (algorithm 1, line 7), and the mean is added to the global model (line
 it).
 """
 
+import math
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -144,31 +145,35 @@ def _verdicts(
     reason: str,
     norms: Float64[Tensor, " clients"],
     factors: Float64[Tensor, " clients"] | None,
-    distances: Float64[Tensor, "clients clients"],
+    gaps: Float64[Tensor, "clients clients"],
     group: Group,
 ) -> tuple[Verdict, ...]:
     """One verdict a row; distances are to the accepted others."""
     others = members & ~torch.eye(len(members), dtype=torch.bool)
-    gaps = (distances * others).sum(dim=1) / others.sum(dim=1)
+    means = ((gaps * others).sum(dim=1) / others.sum(dim=1)).tolist()
+    lengths, inside = norms.tolist(), members.tolist()
+    shares = None if factors is None else factors.tolist()
     graph = group.graph
-    positions = None if graph is None else graph.ordering.argsort()
+    cores = None if graph is None else graph.core_distances.tolist()
+    reach = None if graph is None else graph.reachability.tolist()
+    positions = None if graph is None else graph.ordering.argsort().tolist()
 
     def verdict(row: int) -> Verdict:
-        accepted = bool(members[row])
+        accepted = inside[row]
         return Verdict(
             accepted=accepted,
             reason=reason if accepted else "outside the majority group",
-            norm=float(norms[row]),
-            factor=float(factors[row]) if accepted and factors is not None else None,
-            distance=_finite(gaps[row]),
-            core_distance=None if graph is None else _finite(graph.core_distances[row]),
-            reachability=None if graph is None else _finite(graph.reachability[row]),
-            position=None if positions is None else int(positions[row]),
+            norm=lengths[row],
+            factor=shares[row] if accepted and shares is not None else None,
+            distance=_finite(means[row]),
+            core_distance=None if cores is None else _finite(cores[row]),
+            reachability=None if reach is None else _finite(reach[row]),
+            position=None if positions is None else positions[row],
         )
 
-    return tuple(verdict(row) for row in range(len(members)))
+    return tuple(verdict(row) for row in range(len(inside)))
 
 
-def _finite(value: Float64[Tensor, ""]) -> float | None:
+def _finite(value: float) -> float | None:
     """A number, or None where it is undefined."""
-    return float(value) if value.isfinite() else None
+    return value if math.isfinite(value) else None

@@ -86,11 +86,13 @@ def _mask(part: Signatures, every: UInt8[Tensor, " bytes"]) -> UInt8[Tensor, "ro
 
 def _every_entry(layout: Layout) -> NDArray[np.uint8]:
     """The bits of a row in which every entry is kept."""
-    bits = [
-        np.packbits(np.arange(8 * packed) < size, bitorder="little")
-        for size, packed in zip(layout.sizes, packed_sizes(layout), strict=True)
-    ]
-    return np.concatenate(bits)
+    bits = np.full(sum(packed_sizes(layout)), 0xFF, np.uint8)
+    ends = accumulate(packed_sizes(layout))
+    for size, packed, end in zip(layout.sizes, packed_sizes(layout), ends, strict=True):
+        # At most 63 bits of a layer's last word stand for nothing.
+        last = np.arange(8 * packed - 64, 8 * packed)
+        bits[end - 8 : end] = np.packbits(last < size, bitorder="little")
+    return bits
 
 
 @dataclass(frozen=True)
