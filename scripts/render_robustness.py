@@ -3,7 +3,6 @@
 python scripts/render_robustness.py results/attacks/cells.jsonl docs/robustness.md
 """
 
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedward.attacks import ATTACK_PRESETS, ATTACKS
+from fedward.attacks import ATTACK_PRESETS, ATTACKS, ExplicitBoosting, ModelReplacement
+from fedward.bench.results import read_results
 from fedward.defenses import DEFENSE_PRESETS, DEFENSES
 from fedward.report.intervals import interval
 from fedward.simulation.config import from_table, is_clean
@@ -48,6 +48,19 @@ CLEAR = 0.1
 NEAR = 0.05
 """Methods that are closer than this in a mean share are not ranked."""
 
+NAMES: Mapping[Any, str] = {
+    **{made(): name for name, made in ATTACKS.items() if name != "explicit-boosting"},
+    ExplicitBoosting(objective="malicious"): "explicit-boosting (malicious)",
+    **{made: name for name, made in ATTACK_PRESETS.items() if made != ModelReplacement()},
+}
+"""What attacks are called. Explicit boosting with its default objective, and the preset
+``mla``, send what model replacement sends."""
+
+METHODS: Mapping[Any, str] = {
+    **{made(): name for name, made in DEFENSES.items()},
+    **{made: name for name, made in DEFENSE_PRESETS.items()},
+}
+
 Key = tuple[str, str]
 
 
@@ -60,8 +73,9 @@ class Cells:
 
     @property
     def attacks(self) -> list[str]:
-        """In the order in which they were run, nobody first."""
-        return list(dict.fromkeys(attack for attack, _ in self.figures))
+        """Those that were run: nobody, then by the register."""
+        met = {attack for attack, _ in self.figures}
+        return [name for name in (NOBODY, *NAMES.values()) if name in met]
 
     def mean(self, attack: str, defense: str, figure: str) -> float | None:
         """Over the seeds; None where undefined."""
@@ -87,31 +101,24 @@ def values(cells: Iterable[Mapping[str, float | None]], figure: str) -> list[flo
     return [value for cell in cells if (value := cell[figure]) is not None]
 
 
-def read_cells(lines: Iterable[str]) -> Cells:
-    """Results, one JSON a line, in their places; a key that comes twice counts once."""
-    attacks = {from_table({"attack": name}).attack: name for name in ATTACK_PRESETS}
-    attacks |= {from_table({"attack": name}).attack: name for name in ATTACKS}
-    other = {"name": "explicit-boosting", "objective": "malicious"}
-    attacks[from_table({"attack": other}).attack] = "explicit-boosting (malicious)"
-    defenses = {
-        from_table({"defense": name}).defense: name
-        for name in [*DEFENSE_PRESETS, *DEFENSES]
-    }
+def read_cells(results: Iterable[Mapping[str, Any]]) -> Cells:
+    """Results in their places."""
     figures: dict[Key, list[Any]] = defaultdict(list)
     floors: dict[str, list[Any]] = defaultdict(list)
-    results = {result["key"]: result for result in map(json.loads, lines)}
-    for result in results.values():
+    for result in results:
         config = from_table(result["config"])
-        attack = NOBODY if config.attack is None else attacks[config.attack]
+        attack = NOBODY if config.attack is None else NAMES[config.attack]
         if config.attack is not None and is_clean(config):
             floors[attack].append(result["metrics"])
         else:
-            figures[attack, defenses[config.defense]].append(result["metrics"])
+            figures[attack, METHODS[config.defense]].append(result["metrics"])
     return Cells(figures, floors)
 
 
 def shown(cells: Sequence[Mapping[str, float | None]], figure: str) -> str:
     """``81.0 ± 3.2`` in percent, ``81.0`` for one seed, a dash where undefined."""
+    if not cells:
+        return ""
     found = interval(values(cells, figure))
     if found is None:
         return "-"
@@ -158,10 +165,8 @@ def by_defense(cells: Cells, figures: Sequence[str], quiet: bool) -> str:
         for attack in cells.attacks:
             if attack == NOBODY and not quiet:
                 continue
-            columns = [
-                " / ".join(shown(cells.figures.get((attack, name), ()), f) for f in figures)
-                for name in names
-            ]
+            met = [cells.figures.get((attack, name), ()) for name in names]
+            columns = [" / ".join(shown(c, f) for f in figures) if c else "" for c in met]
             floor = [shown(cells.floors.get(attack, ()), f) for f in figures if f == "aasr"]
             rows.append([attack if attack == NOBODY else f"`{attack}`", *floor, *columns])
         head = ["attack", *(["floor"] if "aasr" in figures else []), *names]
@@ -207,7 +212,7 @@ def losses(cells: Cells) -> str:
 PAGE = """# Robustness
 
 Every attack against every defence, on the embedded digits. This page was written by
-`scripts/render_robustness.py` out of `results/attacks/cells.jsonl`; no number was typed.
+`scripts/render_robustness.py` out of `results/attacks`; no number was typed.
 
 - **What was run**: the preset `matrix`: 100 clients with 100 images each on average
   (Dirichlet 0.5), ten a round, four of which attack in rounds 5 to 19; a perceptron with
@@ -227,7 +232,7 @@ Every attack against every defence, on the embedded digits. This page was writte
   which with three seeds is 2.5 standard deviations. Definitions are in `architecture.md`.
   *Floor* is the success rate in the same federation with nobody attacking and FedAvg. A
   dash is undefined: two attacks are untargeted, and methods that use everybody select
-  nobody.
+  nobody. An empty cell was not run.
 
 ## Attacks against FedAvg
 
@@ -282,4 +287,4 @@ def page(cells: Cells) -> str:
 
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
-    target.write_text(page(read_cells(source.read_text().splitlines())))
+    target.write_text(page(read_cells(read_results([source]).values())))

@@ -51,3 +51,12 @@ ATTACKS: dict[str, type[Attack]] = {
     "adaptive": Adaptive,
     "amgrad-mimicry": AmGradMimicry,
 }
+
+NOT_SHOWN: dict[str, str] = {
+    "little-is-enough": "costs no accuracy",
+    "little-backdoor": "does not open",
+}
+"""Attacks that do nothing to FedAvg with their defaults, and what fails; shown in lists.
+
+All others do, in the recorded experiment of ``docs/robustness.md``, which a test checks.
+"""

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -36,7 +37,7 @@ def list_names(
 
 def everything() -> dict[str, list[dict[str, str]]]:
     """Name, title and source of every entry, by kind."""
-    from fedward.attacks import ATTACK_PRESETS, ATTACKS
+    from fedward.attacks import ATTACK_PRESETS, ATTACKS, NOT_SHOWN
     from fedward.data.partition import PARTITIONS
     from fedward.data.sources import DATASETS
     from fedward.defenses import DEFENSE_PRESETS, DEFENSES
@@ -50,7 +51,7 @@ def everything() -> dict[str, list[dict[str, str]]]:
             for n, m in MODELS.items()
         ],
         "partitions": [documented(n, made) for n, made in PARTITIONS.items()],
-        "attacks": [documented(n, made) for n, made in ATTACKS.items()],
+        "attacks": [marked(documented(n, a), NOT_SHOWN) for n, a in ATTACKS.items()],
         "attack presets": [entry(n, str(a), "") for n, a in ATTACK_PRESETS.items()],
         "defenses": [documented(n, made) for n, made in DEFENSES.items()],
         "defense presets": [entry(n, str(d), "") for n, d in DEFENSE_PRESETS.items()],
@@ -67,6 +68,12 @@ def documented(name: str, made: type[Any]) -> dict[str, str]:
     """A row from the docstrings: the class's first line, and the paper its module cites."""
     title = (inspect.getdoc(made) or "").split("\n\n")[0].replace("\n", " ")
     return entry(name, title, citation(made))
+
+
+def marked(row: dict[str, str], not_shown: Mapping[str, str]) -> dict[str, str]:
+    """The row, saying so if no recorded experiment shows that it works."""
+    why = not_shown.get(row["name"])
+    return row if why is None else {**row, "title": f"{row['title']} NOT SHOWN: {why}."}
 
 
 def citation(made: type[Any]) -> str:

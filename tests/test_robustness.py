@@ -1,0 +1,90 @@
+"""The page of attacks and defences is what its script makes of the results."""
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedward.attacks import ATTACKS, DBA, NOT_SHOWN, Attack, InnerProduct
+from fedward.bench.results import read_results
+from fedward.defenses import FedAvg, Fedward, Median
+from fedward.simulation.config import RunConfig, clean_twin, to_table
+from fedward.simulation.presets import PRESETS
+
+ROOT = Path(__file__).parents[1]
+RENDER = runpy.run_path(str(ROOT / "scripts" / "render_robustness.py"))
+RESULTS = ROOT / "results" / "attacks"
+
+
+def result(
+    config: RunConfig, aasr: float | None, ma: float, aer: float | None = None
+) -> dict[str, Any]:
+    metrics = {"aasr": aasr, "asr_final": aasr, "ma_final": ma, "aer": aer, "brr": aer}
+    return {"config": to_table(config), "metrics": metrics}
+
+
+def cell(attack: Attack | None, defense: Any, seed: int = 0) -> RunConfig:
+    return replace(PRESETS["matrix"].config, attack=attack, defense=defense, seed=seed)
+
+
+def test_a_table_by_hand() -> None:
+    results = [
+        result(clean_twin(cell(DBA(), FedAvg(), seed)), 0.05, 0.9) for seed in (0, 1, 2)
+    ]
+    for seed, aasr in enumerate([0.5, 0.6, 0.7]):
+        results.append(result(cell(DBA(), FedAvg(), seed), aasr, 0.9))
+        results.append(result(cell(DBA(), Fedward(), seed), 0.3, 0.88, aer=0.25))
+        results.append(result(cell(DBA(), Median(), seed), 0.1, 0.86))
+    results.append(result(cell(InnerProduct(), FedAvg()), None, 0.75))
+    results.append(result(clean_twin(cell(InnerProduct(), FedAvg())), None, 0.9))
+    cells = RENDER["read_cells"](results)
+    assert cells.attacks == ["dba", "inner-product"]
+    assert cells.floor("dba") == pytest.approx(0.05)
+    assert cells.succeeds("dba")
+    assert cells.succeeds("inner-product")
+    # 4.303 x 0.1 / sqrt 3 is 0.248.
+    assert RENDER["shown"](cells.figures["dba", "fedavg"], "aasr") == "60.0 ± 24.8"
+    assert RENDER["shown"](cells.figures["inner-product", "fedavg"], "aasr") == "-"
+    assert RENDER["beaten_by"](cells, "dba") == ["median"]
+    row = "| 30.0 ± 0.0 | 25.0 ± 0.0 | 25.0 ± 0.0 | **opened** | `median` |"
+    assert f"| `dba` | 5.0 ± 0.0 {row}" in RENDER["losses"](cells)
+
+
+@pytest.mark.parametrize(
+    ("aasr", "ma", "better"),
+    [(0.26, 0.88, []), (0.24, 0.88, ["median"]), (0.1, 0.82, []), (0.4, 0.99, [])],
+)
+def test_who_does_better(aasr: float, ma: float, better: list[str]) -> None:
+    """More than five points of success lower, for less than five points of accuracy."""
+    results = [
+        result(cell(DBA(), Fedward()), 0.3, 0.88),
+        result(cell(DBA(), Median()), aasr, ma),
+    ]
+    assert RENDER["beaten_by"](RENDER["read_cells"](results), "dba") == better
+
+
+def test_an_attack_that_changes_little_does_not_succeed() -> None:
+    def succeeds(attack: Attack, floor: float | None, aasr: float | None, ma: float) -> Any:
+        config = cell(attack, FedAvg())
+        results = [result(clean_twin(config), floor, 0.9), result(config, aasr, ma)]
+        (name,) = RENDER["read_cells"](results).attacks
+        return RENDER["read_cells"](results).succeeds(name)
+
+    assert not succeeds(DBA(), 0.05, 0.14, 0.5)
+    assert succeeds(DBA(), 0.05, 0.16, 0.9)
+    assert not succeeds(InnerProduct(), None, None, 0.85)
+    assert succeeds(InnerProduct(), None, None, 0.75)
+
+
+def test_attacks_are_marked_if_and_only_if_the_record_does_not_show_them() -> None:
+    cells = RENDER["read_cells"](read_results([RESULTS]).values())
+    shown = {name for name in cells.attacks if cells.succeeds(name)}
+    shown = {name.split(" ")[0] for name in shown}  # explicit-boosting (malicious)
+    assert set(ATTACKS) - shown == set(NOT_SHOWN)
+
+
+def test_the_page_is_made_of_the_results() -> None:
+    page = RENDER["page"](RENDER["read_cells"](read_results([RESULTS]).values()))
+    assert (ROOT / "docs" / "robustness.md").read_text() == page
