@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from joblib import parallel_config
@@ -23,6 +23,7 @@ DEATHS = 3
 """How often a cluster starts a cell anew whose worker died."""
 
 
+@runtime_checkable
 class Future(Protocol):
     """A result to come, of whichever library."""
 
@@ -33,6 +34,7 @@ class Future(Protocol):
         """Call when there is one."""
 
 
+@runtime_checkable
 class Pool(Protocol):
     """Workers that are somewhere."""
 
@@ -146,7 +148,8 @@ def here(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
 @contextmanager
 def on_ray(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
     """A Ray cluster at an address, or at ``RAY_ADDRESS``, or one of this machine alone."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
+        os.environ.setdefault(name, "0")
     ray: Any = import_module("ray")
     ours = not ray.is_initialized()
     if ours:

@@ -121,10 +121,16 @@ def run_warmed(
         if not (folder.result.exists() or folder.checkpoint.exists()):
             begin(config, folder, known, turn)
 
+        everybody = True
+
         def seen(record: RoundRecord) -> None:
+            nonlocal everybody
+            # A client whose training failed may have been left out by whoever began this.
+            everybody = everybody and len(record.judged) == len(record.clients)
             for warmup in known:
                 if record.round == warmup.until - 1:
-                    keep(config, folder, warmup)
+                    if everybody:
+                        keep(config, folder, warmup)
                     turn.close()
             watch(record)
 

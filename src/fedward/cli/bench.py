@@ -78,6 +78,10 @@ def bench(
     share: Annotated[
         bool, typer.Option(help="Train the rounds that cells have in common once.")
     ] = True,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="Also write curves to RUNS for tensorboard or mlflow."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the cells and the time left, and stop.")
     ] = False,
@@ -112,6 +116,7 @@ def bench(
             command=shlex.join(("fedward", *sys.argv[1:])),
         ),
         results=results,
+        track=tuple(track or ()),
         jobs=jobs,
         backend=backend,
         cluster=cluster,

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +16,7 @@ from fedward.bench.estimate import pace
 from fedward.bench.execute import execute
 from fedward.bench.grid import Cell, Grid
 from fedward.bench.results import file_names, read_results, write_result
+from fedward.bench.trackers import TRACKERS, Tracker, make_tracker
 from fedward.bench.work import Bench, Outcome
 from fedward.cli.grid_view import GridView, describe, rounds_done, time_left
 from fedward.cli.session import Interrupted
@@ -23,6 +24,7 @@ from fedward.engine import ENGINES
 from fedward.engine.workers import usable_cpus
 from fedward.settings import lookup
 from fedward.simulation.config import to_table
+from fedward.simulation.folder import read_lines
 from fedward.simulation.runner import folder_of
 
 Result = Mapping[str, Any]
@@ -36,6 +38,7 @@ class GridRun:
         grid: all cells, also those that were not selected: they decide file names.
         cells: those that are wanted, in order.
         results: folder of the small files; None for none.
+        track: names of trackers that write into the folder of the runs.
         jobs: most cells at a time; None for what the machine has.
         failed: why, by key; filled by `execute`.
     """
@@ -44,6 +47,7 @@ class GridRun:
     cells: tuple[Cell, ...]
     bench: Bench
     results: Path | None = None
+    track: tuple[str, ...] = ()
     jobs: int | None = None
     backend: str = "local"
     cluster: str | None = None
@@ -53,6 +57,8 @@ class GridRun:
     def __post_init__(self) -> None:
         if self.bench.engine is not None:
             lookup("engine", self.bench.engine, ENGINES)
+        for name in self.track:
+            lookup("tracker", name, TRACKERS)
 
     @cached_property
     def done(self) -> dict[str, Result]:
@@ -77,14 +83,26 @@ class GridRun:
     def _names(self) -> dict[str, str]:
         return file_names(self.grid)
 
-    def collect(self) -> None:
-        """Write the small files of what is finished."""
-        for key, result in self.done.items():
-            self._write(key, result)
+    @cached_property
+    def _trackers(self) -> list[Tracker]:
+        folder = self.bench.runs
+        return [make_tracker(name, folder, self.grid.name) for name in self.track]
 
-    def _write(self, key: str, result: Result) -> None:
+    def collect(self) -> None:
+        """Write the small files of what is finished, and tell the trackers."""
+        for cell in self.cells:
+            if cell.key in self.done:
+                lines = read_lines(folder_of(cell.config, self.bench.runs).rounds)
+                self._write(cell, self.done[cell.key], lines)
+
+    def _write(self, cell: Cell, result: Result, rounds: Sequence[Result]) -> None:
+        """The driver alone writes what is not a run folder."""
+        name = self._names[cell.key]
         if self._results_folder is not None:
-            write_result(self._results_folder / self._names[key], result)
+            write_result(self._results_folder / name, result)
+        for tracker in self._trackers:
+            if rounds:
+                tracker.write(cell, name.removesuffix(".json"), rounds, result)
 
     def execute(self) -> None:
         """Run every cell that is not finished.
@@ -122,7 +140,8 @@ class GridRun:
             self.failed[outcome.key] = outcome.error or ""
         else:
             self.done[outcome.key] = outcome.result
-            self._write(outcome.key, outcome.result)
+            cell = next(cell for cell in self.cells if cell.key == outcome.key)
+            self._write(cell, outcome.result, outcome.rounds)
 
     def state(self, cell: Cell) -> str:
         """Finished, failed, or how far it has come."""
