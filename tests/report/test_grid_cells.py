@@ -21,7 +21,10 @@ from fedward.report.intervals import interval
 from fedward.simulation.config import clean_twin
 from tests.report.grids import attack_grid, entry_of, paper_grid, result, results
 
-COMMITTED = Path(__file__).parents[2] / "results"
+COMMITTED = [
+    Path(__file__).parents[2] / "results" / name
+    for name in ("mnist-nir50-pdr31", "fashion-nir50-pdr31", "demo")
+]
 
 
 def test_seeds_of_a_cell_stand_together_with_their_interval_and_own_floor() -> None:
@@ -141,7 +144,7 @@ def test_the_difference_is_ours_minus_the_papers() -> None:
 
 
 def test_committed_results_are_laid_out_as_they_are() -> None:
-    found = read_results([COMMITTED])
+    found = read_results(COMMITTED)
     made = entries(found_grid(found), found)
     assert sum(len(entry.samples) for entry in made) == len(found) >= 15
     fedward = entry_of(made, dataset="mnist", nir="50", pdr="31.25", defense="fedward")
