@@ -228,6 +228,10 @@ def times(size: str, clients: int, options: argparse.Namespace) -> list[dict[str
     case = signed(make_case(size, clients))
     small = case.updates.numel() <= LARGEST_SLOW
     methods = METHODS if options.quick or not small else METHODS | SLOW
+    if options.without:
+        methods = {
+            name: run for name, run in methods.items() if name not in options.without
+        }
     took = timed(case, methods, options.passes, options.seconds)
     base = statistics.median(took["torch.mean(0)"])
     about_case = {
@@ -287,6 +291,7 @@ def main() -> None:
         "--seconds", type=float, default=4.0, help="of one method in a case"
     )
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--without", nargs="+", choices=[*METHODS, *SLOW][1:], default=())
     parser.add_argument("--memory", action="store_true", help="extra memory, not time")
     parser.add_argument("--json", type=Path, help="what is measured is added to this file")
     parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)

@@ -9,7 +9,7 @@ from fedward.ops.kernels import kernels, spread
 from fedward.ops.paging import mapping_of, release
 
 WIDTH = 1 << 17
-"""Columns that one thread sums at a time."""
+"""Fewest columns that are worth a thread's start."""
 
 NARROWEST = 1 << 12
 """Columns summed at a time however little of a mapped matrix may be resident."""
@@ -44,10 +44,11 @@ def _summed_once(
     used = shares.nonzero()[0]
     out = np.empty(columns, flat.dtype)
     loops, offsets, shares = kernels(), used * stride, shares[used]
-    mapped, width = mapping_of(updates), WIDTH
+    mapped, threads = mapping_of(updates), torch.get_num_threads()
+    width = max(WIDTH, columns // (4 * threads))
     if mapped is not None:
         # Pages that hold few of the columns wanted would have to be read again and again.
-        at_once = mapped.for_each(torch.get_num_threads() * len(updates))
+        at_once = mapped.for_each(threads * len(updates))
         width = min(width, max(NARROWEST, at_once // updates.itemsize))
 
     def add(begin: int) -> None:
