@@ -9,7 +9,7 @@ import torch
 
 from fedward.defenses import FedAvg
 from fedward.layout import Layout
-from fedward.protocol import Aggregation, Defense, Round, Verdict, hold
+from fedward.protocol import Aggregation, Defense, Round, Signatures, Verdict, hold
 
 
 def parts(**changed: Any) -> dict[str, Any]:
@@ -105,3 +105,46 @@ def test_a_held_round_keeps_the_verdicts_it_is_given() -> None:
 def test_a_defense_is_known_by_what_it_has() -> None:
     assert isinstance(FedAvg(), Defense)
     assert not isinstance(lambda round: round, Defense)
+
+
+@pytest.mark.parametrize(
+    ("rows", "layers", "packed"), [(2, 2, 16), (3, 1, 16), (3, 2, 8), (3, 2, 16)]
+)
+def test_signatures_must_have_the_shape_of_the_updates(
+    rows: int, layers: int, packed: int
+) -> None:
+    """Three updates of two layers: a word of 8 bytes holds the bits of either."""
+    made = Signatures(
+        "dense",
+        torch.ones(rows, dtype=torch.float64),
+        torch.ones(rows, layers, dtype=torch.float64),
+        torch.full((rows, layers), 4),
+        torch.zeros(rows, packed, dtype=torch.uint8),
+    )
+    if (rows, layers, packed) == (3, 2, 16):
+        assert Round(**parts(signatures=made)).signatures is made
+        return
+    with pytest.raises(
+        ValueError, match=f"3 updates of 2 layers .* got {rows} of {layers}"
+    ):
+        Round(**parts(signatures=made))
+
+
+def test_signatures_of_some_rows() -> None:
+    numbers = torch.arange(3.0, dtype=torch.float64)
+    made = Signatures(
+        "ternary",
+        numbers,
+        numbers[:, None],
+        numbers[:, None].long(),
+        numbers[:, None].to(torch.uint8),
+        numbers[:, None].to(torch.uint8) + 5,
+    )
+    some = made.of(torch.tensor([True, False, True]))
+    assert len(some) == 2
+    assert some.sparsity == "ternary"
+    assert some.norms.tolist() == [0, 2]
+    for part in (some.maxima, some.kept, some.negative):
+        assert part.flatten().tolist() == [0, 2]
+    assert some.present is not None
+    assert some.present.flatten().tolist() == [5, 7]

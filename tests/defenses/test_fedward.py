@@ -10,6 +10,7 @@ from fedward.defenses.fedward import Fedward, FedwardAuthors
 from fedward.layout import Layout
 from fedward.ops.amgrad import amgrad
 from fedward.ops.sign_sum import sign_sum
+from fedward.ops.signatures import signatures
 from fedward.protocol import Round
 from tests.ops.matrices import LAYERS, matrices
 
@@ -116,6 +117,31 @@ def test_amgrad_before_is_amgrad_inside(updates: Tensor) -> None:
     plain = Fedward()(make_round(updates))
     amplified = Fedward()(make_round(amgrad(updates, LAYERS)))
     assert torch.equal(plain.accepted, amplified.accepted)
+
+
+@given(updates=matrices(), bad=st.sampled_from([None, 0, 2]))
+def test_ready_signatures_change_nothing(updates: Tensor, bad: int | None) -> None:
+    """Also of rows that are not numbers, and of the other sparsity."""
+    updates = updates.clone()
+    if bad is not None:
+        updates[bad, 3] = math.nan
+    round = make_round(updates)
+    expected = Fedward()(round)
+    for sparsity in ("dense", "ternary"):
+        made = signatures(updates, LAYERS, sparsity)
+        found = Fedward()(replace(round, signatures=made))
+        assert found.verdicts == expected.verdicts
+        assert found.update.equal(expected.update)
+
+
+def test_ready_signatures_are_used_and_not_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    round = attacked_round()
+    expected = Fedward()(round)
+    made = signatures(round.updates, LAYERS)
+    monkeypatch.setattr("fedward.defenses.fedward.signatures", None)
+    assert Fedward()(replace(round, signatures=made)).verdicts == expected.verdicts
 
 
 def test_nobody_clustered_holds_or_takes_the_core() -> None:
