@@ -14,9 +14,10 @@ from fedward.hierarchy import (
     combine,
     edge_partial_sum,
     edge_report,
+    report_bytes,
 )
 from fedward.layout import Layout
-from fedward.protocol import Aggregation, Round
+from fedward.protocol import Aggregation, Round, Sparsity
 from tests.ops.matrices import LAYERS, make_matrix, matrices
 
 DEFENSES = (
@@ -146,16 +147,17 @@ def test_what_a_lying_edge_adds_is_at_most_its_accepted_clients_times_the_bound(
     assert (combined.update - honest).norm() <= most * (1 + 1e-4)
 
 
+@given(updates=matrices(fewest=1), sparsity=st.sampled_from(["dense", "ternary"]))
+def test_report_bytes_are_those_of_a_report(updates: Tensor, sparsity: Sparsity) -> None:
+    report = edge_report(updates, torch.arange(len(updates)), LAYERS, sparsity)
+    zeros = bool((updates == 0).any()) or sparsity == "ternary"
+    assert report.nbytes == report_bytes(LAYERS, len(updates), zeros)
+
+
 def test_a_report_is_a_32nd_of_the_updates() -> None:
     layout = Layout(("conv", "fc"), ((64, 300), (100, 1000)))
-    updates = torch.randn(3, layout.params, generator=torch.Generator().manual_seed(0))
-    updates[updates == 0] = 1
-    report = edge_report(updates, torch.arange(3), layout)
-    packed = 3 * (layout.params // 8 + 2 * 8)  # two layers in whole words
-    assert report.nbytes <= packed + 3 * (2 * 2 * 8 + 8 + 8 + 1 + 64 * 4)
-    assert report.nbytes < updates.nbytes / 31
-    zeros = edge_report(updates * (updates > 0), torch.arange(3), layout)
-    assert 0 <= zeros.nbytes - report.nbytes - updates.numel() // 8 <= 3 * 2 * 8
+    assert report_bytes(layout, 3) < 3 * 4 * layout.params / 31
+    assert report_bytes(layout, 3, zeros=True) < 3 * 4 * layout.params / 15
 
 
 def test_what_signatures_cannot_decide_is_refused() -> None:

@@ -25,7 +25,7 @@ from fedward.ops.clipping import ClipRule, clip_bound, clip_factors
 from fedward.ops.group_distances import mean_distances_to
 from fedward.ops.means import weighted_sum
 from fedward.ops.signatures import distances, signatures, stack
-from fedward.protocol import Signatures, Sparsity, Verdict
+from fedward.protocol import Signatures, Sparsity, Verdict, packed_sizes
 
 ROUNDING = 1e-5
 """By which share a sum in single precision may be longer than it should be."""
@@ -118,6 +118,19 @@ def edge_report(
     kept = updates if usable.all() else updates[usable]
     signed = signatures(kept, layout, sparsity)
     return EdgeReport(clients, usable, signed, kept[:, :OPENING].clone())
+
+
+def report_bytes(layout: Layout, clients: int, zeros: bool = False) -> int:
+    """Bytes of the report of ``clients`` usable updates in single precision.
+
+    Args:
+        zeros: whether an update holds a zero, or amplification is ternary: then a second
+            bit an entry says where.
+    """
+    packed, layers = sum(packed_sizes(layout)), len(layout.names)
+    opening = 4 * min(OPENING, layout.params)
+    numbers = 8 + 8 + 1  # identity, norm, usable
+    return clients * (packed * (1 + zeros) + 16 * layers + opening + numbers)
 
 
 def central_decision(
