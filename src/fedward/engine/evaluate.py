@@ -13,7 +13,7 @@ from fedward.engine.variants import NotLocal, Patch, Variants
 from fedward.engine.workers import spread
 from fedward.layout import Layout
 
-BATCH = 125
+BATCH = 250
 """Images at a time: on a CPU, what their activations need should stay in its cache."""
 
 Logits = Callable[[Tensor], Float[Tensor, "variants batch classes"]]

@@ -356,7 +356,7 @@ RULES: dict[Callable[..., Any], Callable[..., Variants]] = {
 OUTSIDE = {
     Tensor.shape.__get__,  # type: ignore[attr-defined]
     Tensor.dtype.__get__,  # type: ignore[attr-defined]
-    Tensor.device.__get__,  # type: ignore[attr-defined]
-    Tensor.ndim.__get__,
+    Tensor.device.__get__,
+    Tensor.ndim.__get__,  # type: ignore[attr-defined]
 }
 """What may be read of the clean activations in place of all."""
