@@ -7,6 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
+KINDS = (
+    "datasets",
+    "models",
+    "partitions",
+    "attacks",
+    "attack presets",
+    "defenses",
+    "defense presets",
+    "presets",
+)
+
 
 def list_names(
     kind: Annotated[
