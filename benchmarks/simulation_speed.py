@@ -92,6 +92,7 @@ class Running:
     peer: Peer
     process: subprocess.Popen[str]
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     peak_mib: float = 0.0
 
     def wait(self) -> None:
@@ -103,16 +104,21 @@ class Running:
         if self.process.stdout is None or self.process.stdout.readline() != "ready\n":
             raise RuntimeError(f"{self.peer.name} ended with {self.process.wait()}")
 
-    def round(self) -> float:
-        """Seconds of one round."""
+    def ask(self) -> None:
+        """For one round."""
         if self.process.stdin is None:
             raise RuntimeError(f"{self.peer.name} cannot be asked")
-        begun = time.perf_counter()
+        self.process.stdin.write("round\n")
+        self.process.stdin.flush()
+
+    def round(self) -> None:
+        """One round, on the clock and in time of the CPUs."""
+        begun, used = time.perf_counter(), cpu_time(self.process.pid)
         with self.watched():
-            self.process.stdin.write("round\n")
-            self.process.stdin.flush()
+            self.ask()
             self.wait()
-        return time.perf_counter() - begun
+        self.seconds.append(time.perf_counter() - begun)
+        self.cpu_seconds.append(cpu_time(self.process.pid) - used)
 
     @contextmanager
     def watched(self, every: float = 0.2) -> Iterator[None]:
@@ -170,6 +176,18 @@ def memory(root: int) -> float:
     return total / 1024
 
 
+def cpu_time(root: int) -> float:
+    """CPU seconds that a family and its members that are gone have used."""
+    ticks = 0
+    for process in family(root):
+        try:
+            text = Path(f"/proc/{process}/stat").read_text()
+        except OSError:
+            continue
+        ticks += sum(map(int, text.rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def started(
     peers: list[Peer], images: Path, cache: Path
 ) -> tuple[list[Running], dict[str, str]]:
@@ -182,23 +200,29 @@ def started(
             failed[peer.name] = str(error.stderr).strip()[-400:]
             continue
         program, *told = peer.words
-        log = (cache / f"{peer.name.replace(' ', '-')}.log").open("w")
         process = subprocess.Popen(
             [python, str(HERE / "peers" / program), str(images), *told],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=log_of(peer, cache).open("w"),
             text=True,
         )
-        one = Running(peer, process)
+        running.append(Running(peer, process))
+    for one in list(running):
         try:
             one.wait()
-            one.round()
+            one.ask()
+            one.wait()
         except (RuntimeError, OSError) as error:
-            failed[peer.name] = f"{error}: {Path(log.name).read_text().strip()[-400:]}"
-            continue
-        running.append(one)
+            said = log_of(one.peer, cache).read_text().strip()[-400:]
+            failed[one.peer.name] = f"{error}: {said}"
+            running.remove(one)
     return running, failed
+
+
+def log_of(peer: Peer, cache: Path) -> Path:
+    """What a peer says beside its answers."""
+    return cache / f"{peer.name.replace(' ', '-')}.log"
 
 
 def images_file(cache: Path, data_dir: Path | None) -> Path:
@@ -218,20 +242,24 @@ def measure(running: list[Running], passes: int, most: float) -> None:
         if done >= 3 and time.perf_counter() - begun > most:
             return
         for one in running:
-            one.seconds.append(one.round())
+            one.round()
 
 
 def report(running: list[Running], failed: dict[str, str]) -> dict[str, Any]:
     """Medians, and our ratio to each."""
-    medians = {one.peer.name: statistics.median(one.seconds) for one in running}
-    ours = medians.get(PEERS[0].name)
+    clock = {one.peer.name: statistics.median(one.seconds) for one in running}
+    cpu = {one.peer.name: statistics.median(one.cpu_seconds) for one in running}
+    ours = PEERS[0].name if PEERS[0].name in clock else next(iter(clock))
     return {
         "peers": {
             one.peer.name: {
                 "installed": one.peer.install,
                 "seconds": [round(taken, 4) for taken in one.seconds],
-                "median": round(medians[one.peer.name], 4),
-                "fedward_over_peer": ours and round(ours / medians[one.peer.name], 3),
+                "cpu_seconds": [round(used, 2) for used in one.cpu_seconds],
+                "median": round(clock[one.peer.name], 3),
+                "median_cpu": round(cpu[one.peer.name], 2),
+                "ours_over_this": round(clock[ours] / clock[one.peer.name], 3),
+                "ours_over_this_cpu": round(cpu[ours] / cpu[one.peer.name], 3),
                 "peak_mib": round(one.peak_mib, 1),
             }
             for one in running

@@ -3,7 +3,6 @@
 import sys
 
 import torch
-from byzfl import Client, Server  # type: ignore[import-not-found]
 from torch.utils.data import DataLoader, TensorDataset
 from workload import BATCH, DECAY, LR, MOMENTUM, asked, shards
 
@@ -29,6 +28,15 @@ LOCAL = {
 
 def main() -> None:
     """Rounds as asked, with PyTorch's own number of threads."""
+    # byzfl imports torchvision, whose packaged build does not load its operators beside a
+    # build of PyTorch for CPUs, and stops where they are missing. None is used here.
+    for operator in ("nms", "qnms"):
+        torch.library.define(
+            f"torchvision::{operator}",
+            "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+        )
+    from byzfl import Client, Server  # type: ignore[import-not-found]
+
     loaders = [
         DataLoader(TensorDataset(*shard), batch_size=BATCH, shuffle=True)
         for shard in shards(sys.argv[1])
