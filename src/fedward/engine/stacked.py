@@ -77,6 +77,10 @@ class Stacked:
             starts: the global model of every plan.
             pixels: the images of all runs, on the device that trains.
             plans: one a client and run.
+
+        Raises:
+            Exception: what the model or the device raises in a step of many clients, such
+                as that memory ran out: it is nobody's own failure.
         """
         classes = answers(model, pixels)
         faults = {i: fault(plan, pixels, classes) for i, plan in enumerate(plans)}
