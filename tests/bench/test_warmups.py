@@ -15,7 +15,7 @@ from fedward.defenses import FedAvg, Fedward, Median
 from fedward.engine import Reference
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan, LocalTraining
-from fedward.engine.seam import Trained
+from fedward.engine.seam import ClientFailed, Trained
 from fedward.simulation.config import Attackers, Measuring, RunConfig, clean_twin
 from fedward.simulation.records import RoundRecord
 from fedward.simulation.runner import Start, run
@@ -111,15 +111,20 @@ CASES = [
 
 @dataclass
 class Counting:
-    """The reference, and how many rounds it has trained."""
+    """The reference, how many rounds it has trained, and whether its first client fails."""
 
     rounds: int = 0
+    fails: bool = False
 
     def __call__(
         self, model: Network, params: Tensor, pixels: Tensor, plans: Sequence[LocalPlan]
     ) -> Trained:
         self.rounds += 1
-        return Reference()(model, params, pixels, plans)
+        trained = Reference()(model, params, pixels, plans)
+        if self.fails:
+            failure = ClientFailed(plans[0].client, 0, RuntimeError("out of memory"))
+            return replace(trained, failures={0: failure})
+        return trained
 
 
 def trained(config: RunConfig, runs: Path, share: bool) -> int:
@@ -176,6 +181,16 @@ def test_a_run_that_resumes_in_its_warmup_keeps_it(tmp_path: Path) -> None:
         run(TINY, spots(), Counting(), tmp_path, Start(), cut)
     assert trained(TINY, tmp_path, share=True) == 4
     assert trained(CASES[0], tmp_path, share=True) == 3
+
+
+def test_a_warmup_that_lacks_a_client_is_not_kept(tmp_path: Path) -> None:
+    def cut(record: RoundRecord) -> None:
+        raise PowerCut
+
+    with pytest.raises(PowerCut):
+        run(TINY, spots(), Counting(fails=True), tmp_path, Start(), cut, on_failure="drop")
+    assert trained(TINY, tmp_path, share=True) == 4
+    assert trained(CASES[0], tmp_path, share=True) == 5
 
 
 def test_a_damaged_warmup_is_trained_again(tmp_path: Path) -> None:

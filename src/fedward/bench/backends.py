@@ -147,7 +147,11 @@ def here(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
 
 @contextmanager
 def on_ray(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
-    """A Ray cluster at an address, or at ``RAY_ADDRESS``, or one of this machine alone."""
+    """A Ray cluster at an address, or at ``RAY_ADDRESS``, or one of this machine alone.
+
+    Raises:
+        ValueError: if there is none there, or none starts in the time that Ray gives it.
+    """
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
         os.environ.setdefault(name, "0")
     ray: Any = import_module("ray")
@@ -157,7 +161,10 @@ def on_ray(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
         found = address or os.environ.get("RAY_ADDRESS")
         if not found:
             options |= {"num_cpus": jobs, "include_dashboard": False}
-        ray.init(address=found, **options)
+        try:
+            ray.init(address=found, **options)
+        except Exception as error:
+            raise ValueError(f"Ray cannot be reached or started: {error}") from error
     try:
         pool = RayPool(jobs, device)
         with parallel_config(ClusterBackend(pool), n_jobs=pool.size):
