@@ -10,10 +10,10 @@ denormals, negative zeros and NaN cannot depend on a processor's mode.
 from typing import Any, no_type_check
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
+
+from fedward.ops.intrinsics import ask_for, eight_beyond, magnitude_of, ones, signs_of_eight
 
 Floats = NDArray[np.floating[Any]]
 
@@ -41,97 +41,12 @@ loop = njit(nogil=True, cache=True)
 regrouped = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 
 
-@intrinsic
-@no_type_check
-def _signs_of_eight(typing, bits, start):
-    """The sign bits of eight consecutive signed integers, the first one lowest."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(bits)(context, builder, arguments[0])
-        eight = ir.VectorType(context.get_data_type(bits.dtype), 8)
-        first = builder.bitcast(builder.gep(array.data, [arguments[1]]), eight.as_pointer())
-        loaded = builder.load(first, align=bits.dtype.bitwidth // 8)
-        negative = builder.icmp_signed("<", loaded, ir.Constant(eight, None))
-        return builder.bitcast(negative, ir.IntType(8))
-
-    return types.uint8(bits, start), generate
-
-
-@intrinsic
-@no_type_check
-def _eight_beyond(typing, bits, start, cut):
-    """Which of eight consecutive magnitudes exceed a magnitude, the first one lowest."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(bits)(context, builder, arguments[0])
-        entry = context.get_data_type(bits.dtype)
-        eight = ir.VectorType(entry, 8)
-        first = builder.bitcast(builder.gep(array.data, [arguments[1]]), eight.as_pointer())
-        loaded = builder.load(first, align=bits.dtype.bitwidth // 8)
-        every = entry((1 << (bits.dtype.bitwidth - 1)) - 1)
-        magnitudes = builder.and_(loaded, ir.Constant(eight, [every] * 8))
-        limit = context.cast(builder, arguments[2], cut, bits.dtype)
-        limits = ir.Constant(eight, ir.Undefined)
-        for lane in range(8):
-            limits = builder.insert_element(limits, limit, ir.IntType(32)(lane))
-        beyond = builder.icmp_signed(">", magnitudes, limits)
-        return builder.bitcast(beyond, ir.IntType(8))
-
-    return types.uint8(bits, start, cut), generate
-
-
-@intrinsic
-@no_type_check
-def _magnitude(typing, bits):
-    """The bits of the absolute value; ordered as the absolute values are."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        every = (1 << (bits.bitwidth - 1)) - 1
-        return builder.and_(arguments[0], ir.Constant(arguments[0].type, every))
-
-    return bits(bits), generate
-
-
-@intrinsic
-@no_type_check
-def _ones(typing, word):
-    """How many bits of a word are set."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return word(word), generate
-
-
-@intrinsic
-@no_type_check
-def _ask_for(typing, array, place):
-    """Have an entry brought into the cache; a place behind the end does no harm."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(array)(context, builder, arguments[0]).data
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        where = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        # To read, to be kept in every cache, data and not code.
-        builder.call(prefetch, [where, number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, place), generate
-
-
 @loop
 @no_type_check
 def _pack_signs(bits, packed):
     whole = len(bits) // 8
     for byte in range(whole):
-        packed[byte] = _signs_of_eight(bits, byte * 8)
+        packed[byte] = signs_of_eight(bits, byte * 8)
     for place in range(whole * 8, len(bits)):
         if bits[place] < 0:
             packed[whole] |= np.uint8(1 << (place % 8))
@@ -140,9 +55,9 @@ def _pack_signs(bits, packed):
 @loop
 @no_type_check
 def _extremes(bits):
-    largest = smallest = _magnitude(bits[0])
+    largest = smallest = magnitude_of(bits[0])
     for place in range(len(bits)):
-        magnitude = _magnitude(bits[place])
+        magnitude = magnitude_of(bits[place])
         largest = max(largest, magnitude)
         smallest = min(smallest, magnitude)
     return largest, smallest
@@ -163,18 +78,18 @@ def _sum_of_squares(row):
 def _keep(bits, cut, negative, present):
     kept, whole = 0, len(bits) // 8
     for byte in range(whole):
-        marks = _eight_beyond(bits, byte * 8, cut)
+        marks = eight_beyond(bits, byte * 8, cut)
         present[byte] = marks
         negative[byte] &= marks
-        kept += _ones(marks)
+        kept += ones(marks)
     if whole * 8 < len(bits):
         marks = np.uint8(0)
         for place in range(whole * 8, len(bits)):
-            if _magnitude(bits[place]) > cut:
+            if magnitude_of(bits[place]) > cut:
                 marks |= np.uint8(1 << (place % 8))
         present[whole] = marks
         negative[whole] &= marks
-        kept += _ones(marks)
+        kept += ones(marks)
     return kept
 
 
@@ -190,7 +105,7 @@ def _scan(row, bits, columns, places, every, negative, present, largest, kept):
             stop = min(start + SPAN, end)
             span = bits[start:stop]
             for place in range(start + AHEAD, stop + AHEAD, LINE // row.itemsize):
-                _ask_for(row, place)
+                ask_for(row, place)
             here = places[layer] + (start - begin) // 8
             _pack_signs(span, negative[here:])
             most, least = _extremes(span)
@@ -236,7 +151,7 @@ def keep(
 def _differing_words(left, right):
     count = np.uint64(0)
     for word in range(len(left)):
-        count += _ones(left[word] ^ right[word])
+        count += ones(left[word] ^ right[word])
     return count
 
 
@@ -257,8 +172,8 @@ def _differing_words_in_both(left, right, held, other):
     count = shared = np.uint64(0)
     for word in range(len(left)):
         both = held[word] & other[word]
-        shared += _ones(both)
-        count += _ones((left[word] ^ right[word]) & both)
+        shared += ones(both)
+        count += ones((left[word] ^ right[word]) & both)
     return count, shared
 
 
