@@ -7,7 +7,8 @@ from hypothesis import assume, given, settings, strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, local_response_norm, max_pool2d, relu
 
-from fedward.engine.variants import NotLocal, Patch, Variants, largest_of_four
+from fedward.engine.patches import NotLocal, Patch, largest_of_four
+from fedward.engine.variants import Variants
 from fedward.models import CifarNet, MnistNet, ResNet18
 
 

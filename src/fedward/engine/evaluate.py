@@ -8,8 +8,9 @@ from torch import Tensor
 
 from fedward.engine.accelerate import accelerated
 from fedward.engine.network import Network
+from fedward.engine.patches import NotLocal, Patch
 from fedward.engine.plan import Trigger, stamp, unit
-from fedward.engine.variants import NotLocal, Patch, Variants
+from fedward.engine.variants import Variants
 from fedward.engine.workers import spread
 from fedward.layout import Layout
 
