@@ -11,7 +11,8 @@ def row_norms(updates: Float[Tensor, "clients params"]) -> Float64[Tensor, " cli
     """L2 norm of every row."""
     squares = torch.zeros(len(updates), dtype=torch.float64, device=updates.device)
     for block in column_blocks(updates):
-        squares += block.double().square().sum(dim=1)
+        # Widened on the way, not as a copy.
+        squares += torch.linalg.vector_norm(block, dim=1, dtype=torch.float64).square()
     return squares.sqrt().cpu()
 
 
