@@ -115,8 +115,10 @@ def test_list_names_everything() -> None:
 
 
 def test_dry_run_prints_the_configurations(tmp_path: Path) -> None:
-    done = call("run", "--preset", "paper-mnist", "--dry-run", "--runs", tmp_path / "runs")
+    words = ("run", "--preset", "paper-mnist", "--dry-run", "--eval-every", "5")
+    done = call(*words, "--runs", tmp_path / "runs")
     configs = json.loads(done.stdout)
+    assert [config["measuring"]["every"] for config in configs] == [5, 5]
     assert [config["label"] for config in configs] == ["fedavg, nobody attacks", "fedward"]
     assert not (tmp_path / "runs").exists()
 

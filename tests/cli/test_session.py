@@ -1,13 +1,22 @@
+import json
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
+from fedward.__main__ import STOPPED, exit_code
 from fedward.attacks import DBA
-from fedward.cli.session import Finished, results_table
+from fedward.cli.run import parse_on_failure
+from fedward.cli.session import Finished, Session, Stopped, results_table
 from fedward.defenses import FedAvg, Fedward
+from fedward.engine.plan import LocalPlan
+from fedward.settings import UnknownName
+from fedward.simulation import rounds
 from fedward.simulation.config import RunConfig, clean_twin
+from fedward.simulation.failures import OnFailure
+from fedward.simulation.rounds import Federation
 from tests.simulation.small import SMALL
 
 
@@ -44,3 +53,45 @@ def test_the_floor_is_of_the_runs_own_clean_twin() -> None:
         ("80.00", "-"),
         ("70.00", "-"),
     ]
+
+
+def session(runs: Path, on_failure: OnFailure, resume: bool) -> Session:
+    return Session(
+        runs=runs,
+        data_dir=None,
+        engine="reference",
+        device="cpu",
+        resume=resume,
+        restart=False,
+        on_failure=on_failure,
+        quiet=True,
+    )
+
+
+def test_a_client_that_raises_stops_the_command_in_words_or_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = replace(SMALL, rounds=2, clients=6, attack=None)
+    honest_plan = rounds.honest_plan
+
+    def sick(fed: Federation, client: int, index: int) -> LocalPlan:
+        plan = honest_plan(fed, client, index)
+        if (client, index) != (3, 1):
+            return plan
+        return replace(plan, indices=plan.indices + len(fed.labels))
+
+    monkeypatch.setattr(rounds, "honest_plan", sick)
+    with pytest.raises(
+        Stopped, match=r"client 3 failed at step 0: .*--on-failure drop"
+    ) as stop:
+        session(tmp_path, "stop", resume=False).run_all([config])
+    assert exit_code(stop.value) == STOPPED
+    (done,) = session(tmp_path, "drop", resume=True).run_all([config])
+    lines = (done.folder / "rounds.jsonl").read_text().splitlines()
+    assert [json.loads(line)["clients"] for line in lines] == [6, 5]
+
+
+def test_policies_go_by_their_names() -> None:
+    assert [parse_on_failure(name) for name in ("stop", "drop")] == ["stop", "drop"]
+    with pytest.raises(UnknownName, match="Did you mean 'drop'"):
+        parse_on_failure("dropp")
