@@ -7,8 +7,9 @@ a cell needs, since it resumes.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
@@ -167,7 +168,11 @@ def on_ray(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
             raise ValueError(f"Ray cannot be reached or started: {error}") from error
     try:
         pool = RayPool(jobs, device)
-        with parallel_config(ClusterBackend(pool), n_jobs=pool.size):
+        # Ray prints what it has to say of dead workers, and stdout is for the outcome.
+        with (
+            redirect_stdout(sys.stderr),
+            parallel_config(ClusterBackend(pool), n_jobs=pool.size),
+        ):
             yield pool.size
     finally:
         if ours:
