@@ -25,7 +25,7 @@ def train(message: Message, context: Context) -> Message:
     torch.set_num_threads(1)
     images, labels = loaded(FILE)[int(context.node_config["partition-id"])]
     model = Net()
-    model.load_state_dict(message.content["arrays"].to_torch_state_dict())
+    model.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())
     optimizer = sgd(model)
     for batch in torch.randperm(len(labels)).split(BATCH):
         optimizer.zero_grad()

@@ -31,7 +31,7 @@ class Model(Net):
         return {}
 
 
-class Turns(TrainingProcessCallback):  # type: ignore[misc]
+class Turns(TrainingProcessCallback):
     """Stops after the round for which nobody asks."""
 
     def after_central_iteration(
