@@ -14,7 +14,7 @@ app = typer.Typer(
     help="Keep backdoors out of federated learning, and prove it with numbers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
 )
 app.command("run", help=RUN_HELP)(run)
 app.command("bench", help=BENCH_HELP)(bench)
