@@ -71,6 +71,17 @@ def test_what_is_no_result_is_named(text: str, tmp_path: Path) -> None:
         read_results([tmp_path / "absent"])
 
 
+def test_other_tables_in_a_folder_are_passed_over_but_not_where_named(
+    tmp_path: Path,
+) -> None:
+    write_result(tmp_path / "x.json", result())
+    (tmp_path / "speed.json").write_text('{"about": [], "seconds": 3.5}')
+    (tmp_path / "speed.jsonl").write_text('{"seconds": 1}\n{"seconds": 2}\n')
+    assert set(read_results([tmp_path])) == {MNIST.key}
+    with pytest.raises(ValueError, match=r"speed\.json does not hold a result"):
+        read_results([tmp_path / "speed.json"])
+
+
 def test_places_of_this_machine_are_not_written(tmp_path: Path) -> None:
     write_result(tmp_path / "x.json", result())
     written = json.loads((tmp_path / "x.json").read_text())

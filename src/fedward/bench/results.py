@@ -20,7 +20,8 @@ def read_results(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """Every finished result in these places, by its key; of two with one key the later.
 
     A place is a run folder, a file with one result (``.json``) or one a line (``.jsonl``),
-    or a folder that holds any of these, however deep. Unfinished runs are passed over.
+    or a folder that holds any of these, however deep. Unfinished runs are passed over, and
+    so are tables in a folder that have none of a result's fields, such as timings.
     The key is computed anew, so that results outlive settings that are added later.
 
     Raises:
@@ -31,6 +32,8 @@ def read_results(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
         if not path.exists():
             raise ValueError(f"no results at {path}: it does not exist")
         for file, text in _texts(path):
+            if path.is_dir() and _of_another_kind(text):
+                continue
             key, result = _result(file, text)
             found[key] = result
     return found
@@ -50,6 +53,17 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         for inner in sorted(path.iterdir()):
             if not inner.name.startswith("."):
                 yield from _texts(inner)
+
+
+def _of_another_kind(text: str) -> bool:
+    """Whether it is a table that nobody could mean as a result."""
+    try:
+        table = json.loads(text)
+    except ValueError:
+        return False
+    return (
+        bool(table) and isinstance(table, dict) and not {"config", "metrics"} & set(table)
+    )
 
 
 def _result(file: str, text: str) -> tuple[str, dict[str, Any]]:
