@@ -17,12 +17,11 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from fedward.defenses.fedward import Fedward
+from fedward.defenses.fedward import Fedward, group_verdicts
 from fedward.defenses.screening import NOT_FINITE, finite_rows
 from fedward.layout import Layout
-from fedward.ops.auto_optics import Group, auto_optics, densest
+from fedward.ops.auto_optics import auto_optics, densest
 from fedward.ops.clipping import ClipRule, clip_bound, clip_factors
-from fedward.ops.group_distances import mean_distances_to
 from fedward.ops.means import weighted_sum
 from fedward.ops.signatures import distances, signatures, stack
 from fedward.protocol import Signatures, Sparsity, Verdict, packed_sizes
@@ -159,7 +158,7 @@ def central_decision(
     members, reason = group.members, "in the majority group"
     if not members.any():
         if defense.no_cluster == "hold":
-            verdicts = _verdicts(members, "", signed.norms, None, gaps, group)
+            verdicts = group_verdicts(members, "", signed.norms, None, gaps, group)
             why = "no majority group was found"
             return _decision(reports, signed, nothing, verdicts, why)
         members = densest(content, gaps, group.min_samples)
@@ -167,7 +166,7 @@ def central_decision(
     bound = clip_bound(signed.norms, int(members.sum()), _bounded(defense))
     factors = clip_factors(signed.norms, bound)
     weights = factors * members / members.sum()
-    verdicts = _verdicts(members, reason, signed.norms, factors, gaps, group)
+    verdicts = group_verdicts(members, reason, signed.norms, factors, gaps, group)
     facts = {"eps": group.eps, "bound": bound, "min_samples": float(group.min_samples)}
     finite = {name: value for name, value in facts.items() if value < torch.inf}
     return _decision(reports, signed, weights, verdicts, None, finite)
@@ -270,40 +269,3 @@ def _decision(
         rows = tuple(next(mine) if ok else NOT_FINITE for ok in report.usable.tolist())
         orders.append(EdgeOrder(shares, limit, rows))
     return Decision(tuple(orders), held, facts or {})
-
-
-def _verdicts(
-    members: Bool[Tensor, " clients"],
-    reason: str,
-    norms: Float64[Tensor, " clients"],
-    factors: Float64[Tensor, " clients"] | None,
-    gaps: Float64[Tensor, "clients clients"],
-    group: Group,
-) -> tuple[Verdict, ...]:
-    """As the defence itself words them."""
-    graph = group.graph
-    if graph is None:
-        raise ValueError("verdicts are of an OPTICS walk")
-    columns = zip(
-        members.tolist(),
-        norms.tolist(),
-        [None] * len(norms) if factors is None else factors.tolist(),
-        mean_distances_to(gaps, members),
-        graph.core_distances.tolist(),
-        graph.reachability.tolist(),
-        graph.ordering.argsort().tolist(),
-        strict=True,
-    )
-    return tuple(
-        Verdict(
-            accepted=accepted,
-            reason=reason if accepted else "outside the majority group",
-            norm=norm,
-            factor=factor if accepted else None,
-            distance=distance,
-            core_distance=core,
-            reachability=reach if reach < torch.inf else None,
-            position=position,
-        )
-        for accepted, norm, factor, distance, core, reach, position in columns
-    )

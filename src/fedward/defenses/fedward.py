@@ -24,6 +24,7 @@ from fedward.ops.auto_optics import EpsRule, Group, auto_optics, densest
 from fedward.ops.clipping import ClipRule, clip_bound, clip_factors
 from fedward.ops.clusters import dbscan_group, everybody, hdbscan_group
 from fedward.ops.distances import pairwise_euclidean, row_norms
+from fedward.ops.group_distances import mean_distances_to
 from fedward.ops.means import weighted_sum
 from fedward.ops.sign_sum import sign_sum
 from fedward.ops.signatures import distances, signatures
@@ -72,7 +73,7 @@ class Fedward:
         norms = row_norms(round.updates) if signed is None else signed.norms
         if not members.any():
             if self.no_cluster == "hold":
-                verdicts = _verdicts(members, "", norms, None, gaps, group)
+                verdicts = group_verdicts(members, "", norms, None, gaps, group)
                 return hold(round, "no majority group was found", verdicts)
             members = densest(round.updates, gaps, group.min_samples)
             reason = "no majority group was found; among the densest clients"
@@ -86,7 +87,7 @@ class Fedward:
         facts = {"eps": group.eps, "bound": bound, "min_samples": float(group.min_samples)}
         return Aggregation(
             update=update,
-            verdicts=_verdicts(members, reason, norms, factors, gaps, group),
+            verdicts=group_verdicts(members, reason, norms, factors, gaps, group),
             facts={name: value for name, value in facts.items() if value < torch.inf},
         )
 
@@ -140,7 +141,7 @@ class FedwardAuthors:
         return Fedward(amgrad="ternary", eps="authors", clip="authors")(round)
 
 
-def _verdicts(
+def group_verdicts(
     members: Bool[Tensor, " clients"],
     reason: str,
     norms: Float64[Tensor, " clients"],
@@ -149,8 +150,7 @@ def _verdicts(
     group: Group,
 ) -> tuple[Verdict, ...]:
     """One verdict a row; distances are to the accepted others."""
-    others = members & ~torch.eye(len(members), dtype=torch.bool)
-    means = ((gaps * others).sum(dim=1) / others.sum(dim=1)).tolist()
+    means = mean_distances_to(gaps, members)
     lengths, inside = norms.tolist(), members.tolist()
     shares = None if factors is None else factors.tolist()
     graph = group.graph
@@ -174,6 +174,6 @@ def _verdicts(
     return tuple(verdict(row) for row in range(len(inside)))
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: float | None) -> float | None:
     """A number, or None where it is undefined."""
-    return value if math.isfinite(value) else None
+    return None if value is None or not math.isfinite(value) else value
