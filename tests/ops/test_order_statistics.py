@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from fedward.ops import order_statistics
 from fedward.ops.order_statistics import coordinate_median, sorting_network, trimmed_mean
+from tests.needs import missing
 from tests.ops.matrices import matrices
 
 
@@ -17,7 +19,8 @@ from tests.ops.matrices import matrices
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """Numba's network, and the one that runs where Numba is absent."""
     if request.param == "compiled":
-        pytest.importorskip("numba", reason="the extra 'speed' is not installed")
+        if find_spec("numba") is None:
+            missing("the extra 'speed'")
         yield request.param
         return
     with pytest.MonkeyPatch.context() as patch:

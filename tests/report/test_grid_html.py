@@ -10,6 +10,7 @@ from fedward.bench.results import read_results
 from fedward.report.grid_cells import found_grid
 from fedward.report.grid_html import find_folders, render_grid, write_grid_report
 from fedward.report.palette import PAIRS
+from tests.needs import missing
 from tests.report.folders import Case, write_run
 from tests.report.grids import attack_grid, paper_grid, result, results, write_folder
 from tests.report.test_browser import BROWSER, visit
@@ -187,8 +188,9 @@ addEventListener("load", async () => {
 """
 
 
-@pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 def test_a_browser_draws_it_by_day_and_night(made: Made, tmp_path: Path) -> None:
+    if BROWSER is None:
+        missing("Chromium")
     copy = tmp_path / "grid.html"
     copy.write_text(made.out.read_text().replace("</body>", f"{READER}</body>"))
     visited = visit(copy, tmp_path / "profile")

@@ -11,6 +11,7 @@ from fedward.bench.grids import PAPER
 from fedward.report.grid_cells import entries
 from fedward.report.grid_markup import FEW, escaped, latex, markdown
 from fedward.report.grid_sheets import Matrix, Sheet, lay_out
+from tests.needs import missing
 from tests.report.grids import Result, attack_grid, paper_grid, result, results
 
 SHARES: dict[str, dict[str, float | None]] = {
@@ -95,8 +96,9 @@ def test_every_special_character_is_escaped(text: str, expected: str) -> None:
     assert escaped(text) == expected
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None:
+        missing("pdflatex")
     file = tmp_path / "tables.tex"
     file.write_text(
         r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}" + "\n"

@@ -16,6 +16,7 @@ from fedward.report.tables import find_clean, metrics_table, settings_table
 from fedward.report.updates import sizes
 from fedward.report.verdicts import UNKNOWN_OUTCOMES, verdict_map
 from tests.flower.conftest import HAS_FLOWER
+from tests.needs import missing
 from tests.report.folders import Case, read_lines, write_lines, write_run
 from tests.report.test_html import Page
 
@@ -67,7 +68,7 @@ def run(
     folder = tmp_path_factory.mktemp("deployments") / "ward-7"
     if request.param == "plug-in":
         if not HAS_FLOWER:
-            pytest.skip("the extra 'flower' is not installed")
+            missing("the extra 'flower'")
         return deploy(folder, None)
     forget(write_run(folder, Case(name="ward-7", attack=None, planned=9)), 9)
     result = json.loads((folder / "result.json").read_text())
@@ -216,8 +217,9 @@ def test_what_was_learned_later_counts_from_then_on(half: RunView) -> None:
     assert "of 70 updates were accepted" in text
 
 
-@pytest.mark.skipif(not HAS_FLOWER, reason="the extra 'flower' is not installed")
 def test_a_drill_knows_and_its_settings_need_not_name_the_attack(tmp_path: Path) -> None:
+    if not HAS_FLOWER:
+        missing("the extra 'flower'")
     run = deploy(tmp_path / "drill", frozenset({AWAY}))
     assert (run.blind, run.clean) == (False, False)
     assert run.attacked_rounds == tuple(range(ROUNDS))
