@@ -2,7 +2,7 @@
 
 import os
 import sys
-from functools import cache
+from collections.abc import Iterable
 
 import torch
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
@@ -16,14 +16,13 @@ from workload import BATCH, CLIENTS, Net, asked, sgd, shards
 client = ClientApp()
 server = ServerApp()
 FILE = os.path.abspath(sys.argv[1])
-loaded = cache(shards)
 
 
 @client.train()
 def train(message: Message, context: Context) -> Message:
     """One epoch over the client's images, which an actor loads once."""
     torch.set_num_threads(1)
-    images, labels = loaded(FILE)[int(context.node_config["partition-id"])]
+    images, labels = shards(FILE)[int(context.node_config["partition-id"])]
     model = Net()
     model.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())
     optimizer = sgd(model)
@@ -40,10 +39,24 @@ def train(message: Message, context: Context) -> Message:
     return Message(content=content, reply_to=message)
 
 
+class Complete(FedAvg):
+    """Refuses a round in which a client failed, which costs less than one that trained."""
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """The mean of all clients' models."""
+        replies = list(replies)
+        trained = sum(reply.has_content() for reply in replies)
+        if trained < CLIENTS:
+            raise RuntimeError(f"{CLIENTS} clients have to train, {trained} did")
+        return super().aggregate_train(server_round, replies)
+
+
 @server.main()
 def main(grid: Grid, context: Context) -> None:
     """Rounds as asked."""
-    strategy = FedAvg(
+    strategy = Complete(
         fraction_train=1.0, fraction_evaluate=0.0, min_available_nodes=CLIENTS
     )
     arrays = ArrayRecord(Net().state_dict())
