@@ -13,7 +13,8 @@ from fedward.engine import slots
 from fedward.engine.loop import Reference
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan
-from fedward.engine.slots import Slots, exact_float32
+from fedward.engine.precision import exact_float32
+from fedward.engine.slots import Slots
 from fedward.engine.stacked import CPU_WIDTH, Stacked, default_width, filled, slot_bytes
 from fedward.layout import Layout
 from tests.engine.plans import honest, images, poisoned, varied

@@ -1,7 +1,6 @@
 """Slots that each hold a local model, and one step of all of them at once."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -127,21 +126,3 @@ class Slots:
         far = vector_norm(moved, dim=1)
         onto = self.start + moved * (radius / far)[:, None]
         self.weights.copy_(torch.where((far > radius)[:, None], onto, self.weights))
-
-
-@contextmanager
-def exact_float32() -> Iterator[None]:
-    """No TF32 in products and convolutions, and convolutions that repeat their bits.
-
-    PyTorch lets cuDNN use TF32, with 10 bits of mantissa, unless it is told not to, and
-    lets it choose algorithms that add up in an order that changes from call to call.
-    """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)

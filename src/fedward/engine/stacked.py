@@ -18,8 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan, unit
+from fedward.engine.precision import exact_float32
 from fedward.engine.seam import Trained
-from fedward.engine.slots import Slots, exact_float32
+from fedward.engine.slots import Slots
 from fedward.engine.tables import IDLE, fault, tabulate, timetable
 from fedward.layout import Layout
 from fedward.settings import STRICT

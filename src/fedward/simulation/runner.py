@@ -7,6 +7,7 @@ from typing import Any
 
 from fedward.data.images import Dataset
 from fedward.engine import ENGINES
+from fedward.engine.precision import exact_float32
 from fedward.engine.seam import Engine
 from fedward.simulation.checkpoint import params_hash
 from fedward.simulation.config import RunConfig, label, to_table
@@ -68,7 +69,7 @@ def run(
     """
     name = engine_name(engine)
     folder = replace(folder_of(config, runs), engine=name)
-    with folder.locked():
+    with folder.locked(), exact_float32():
         done = None if start.anew else folder.finished()
         if done is not None:
             return done
