@@ -66,10 +66,15 @@ def measure(
     params: Float[Tensor, " params"],
     test: Images,
     probes: tuple[Stamped, ...],
+    workers: int | None = None,
 ) -> tuple[float, dict[str, float]]:
-    """Main accuracy, and success rate by probe; shares in [0, 1]."""
+    """Main accuracy, and success rate by probe; shares in [0, 1].
+
+    Args:
+        workers: threads on a CPU; None for one a usable CPU.
+    """
     triggers = [probe.trigger for probe in probes if probe.trigger is not None]
-    clean, *rows = answers(model, params, test.pixels, triggers)
+    clean, *rows = answers(model, params, test.pixels, triggers, workers=workers)
     stamped = iter(rows)
     asr = {}
     for probe in probes:

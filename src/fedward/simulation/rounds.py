@@ -12,6 +12,7 @@ from fedward.attacks import Knowledge, Place
 from fedward.data.images import Dataset
 from fedward.data.partition import class_mix, rarity
 from fedward.defenses import FedAvg
+from fedward.engine import Parallel
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan, draw_plan
 from fedward.engine.seam import ClientFailed, Engine
@@ -128,7 +129,10 @@ def run_round(fed: Federation, state: State) -> tuple[State, RoundRecord]:
     phases = zip(("train", "defend", "evaluate"), clock[1:], clock, strict=False)
     record = RoundRecord(
         round=index,
-        attacked=any(malicious),
+        attacked=any(
+            bad and client not in received.failures
+            for client, bad in zip(clients, malicious, strict=True)
+        ),
         defended=defended,
         ma=ma,
         asr=asr,
@@ -293,4 +297,6 @@ def measure_round(fed: Federation, after: State) -> tuple[float | None, dict[str
         return None, {}
     parts = last or done % config.measuring.parts_every == 0
     probes = fed.probes if parts else fed.probes[:1]
-    return measure(fed.model, after.params, fed.data.test, probes)
+    # A run that is to train with one thread is to measure with one.
+    workers = fed.engine.workers if isinstance(fed.engine, Parallel) else None
+    return measure(fed.model, after.params, fed.data.test, probes, workers)
