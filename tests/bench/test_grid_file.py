@@ -6,7 +6,7 @@ from fedward.bench.grid_file import read_grid
 from fedward.data.partition import IID
 from fedward.defenses import FedAvg, Fedward, Median
 from fedward.settings import UnknownName
-from fedward.simulation.config import is_clean
+from fedward.simulation.config import is_clean, to_table
 from fedward.simulation.presets import FASHION, MNIST
 
 WHOLE = """
@@ -79,3 +79,20 @@ def test_seeds_and_defenses_of_the_command(tmp_path: Path) -> None:
 def test_what_a_file_should_not_have(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises((UnknownName, ValueError), match=message):
         read_grid(written(tmp_path, text))
+
+
+def test_an_axis_has_the_last_word(tmp_path: Path) -> None:
+    text = """
+        clean = false
+        base = { dataset = "mnist" }
+        [axes]
+        dataset = ["mnist-small", "synthetic"]
+        "partition.name" = ["dirichlet", "dirichlet-authors"]
+        nir = [25]
+    """
+    cells = read_grid(written(tmp_path, text)).cells
+    assert [cell.config.dataset for cell in cells] == ["mnist-small"] * 2 + [
+        "synthetic"
+    ] * 2
+    kinds = [to_table(cell.config)["partition"]["name"] for cell in cells]
+    assert kinds == ["dirichlet", "dirichlet-authors"] * 2

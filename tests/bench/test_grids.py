@@ -148,3 +148,10 @@ def test_every_attack_meets_every_defense() -> None:
 
 def test_grids_are_known_by_their_names() -> None:
     assert {name: named(name).name for name in GRIDS} == {name: name for name in GRIDS}
+
+
+@pytest.mark.parametrize("text", ["seed=7", "dataset=mnist", "defense.eps=kth"])
+@pytest.mark.parametrize("name", sorted(GRIDS))
+def test_a_setting_that_the_grid_varies_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match="the grid has values of its own for"):
+        GRIDS[name](Wishes(sets=(text,)))

@@ -7,16 +7,21 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from fedward.defenses import DEFENSES
-from fedward.settings import as_table
 from fedward.simulation.assign import (
     lay_over,
     nir_partition,
     parse_named,
     poison,
+    poisoner,
     put,
 )
-from fedward.simulation.config import RunConfig, clean_twin, from_table, to_table
+from fedward.simulation.config import (
+    RunConfig,
+    clean_twin,
+    from_table,
+    named_options,
+    to_table,
+)
 
 NOBODY = "none"
 """The attack of a cell in which nobody attacks."""
@@ -97,7 +102,7 @@ def make_cell(base: RunConfig, values: Mapping[str, Any]) -> Cell:
     for path in (axis for axis in values if axis not in named):
         put(table, path, values[path])
     if "nir" in values:
-        table["partition"] = nir_partition(str(values["nir"]), base)
+        table["partition"] = nir_partition(str(values["nir"]), from_table(table))
     if "attack" in values:
         nobody = values["attack"] == NOBODY
         lay_over(table, {"attack": None if nobody else parse_named(values["attack"])})
@@ -132,9 +137,7 @@ def place(config: RunConfig) -> dict[str, str]:
     partition, attack = table["partition"], table["attack"]
     nir = f"{100 * partition['alpha']:g}" if "alpha" in partition else partition["name"]
     at = {"dataset": config.dataset, "nir": nir}
-    inner = attack
-    while inner is not None and "pdr" not in inner:
-        inner = inner.get("base")
+    inner = poisoner(attack)
     if inner is not None:
         at["pdr"] = f"{100 * inner['pdr']:g}"
     at["attack"] = NOBODY if attack is None else attack["name"]
@@ -143,14 +146,8 @@ def place(config: RunConfig) -> dict[str, str]:
 
 def defense_text(config: RunConfig) -> str:
     """A defence as people write it: its name, and the options that are not its defaults."""
-    table = as_table("defense", config.defense, DEFENSES)
-    defaults = as_table("defense", type(config.defense)(), DEFENSES)
-    changed = [
-        f"{option}={text_of(value)}"
-        for option, value in table.items()
-        if value != defaults[option]
-    ]
-    return ":".join([table["name"], *changed])
+    name, changed = named_options(config)
+    return ":".join([name, *(f"{o}={text_of(value)}" for o, value in changed.items())])
 
 
 def text_of(value: Any) -> str:

@@ -65,6 +65,6 @@ def _base(table: Mapping[str, Any], dataset: str | None) -> RunConfig:
     else:
         start = PAPER.get(dataset or "mnist", RunConfig())
     base = to_table(start)
-    lay_over(base, {"dataset": dataset} if dataset else {})
     lay_over(base, table.get("base", {}))
+    lay_over(base, {"dataset": dataset} if dataset else {})
     return from_table(base)

@@ -40,6 +40,10 @@ PARTS = ("cluster=dbscan", "cluster=hdbscan", "cluster=none", "amgrad=off", "cli
 """Fedward with another clustering, or with one of its parts switched off."""
 
 
+VARIED = ("dataset", "seed", "defense")
+"""What every named grid varies, so that no setting can say it for all cells."""
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What a user may ask of a named grid.
@@ -61,8 +65,15 @@ class Wishes:
 
         Raises:
             UnknownName: for a preset or a setting that does not exist.
-            ValueError: for a text that is not ``path=value``.
+            ValueError: for a text that is not ``path=value``, or sets what the grid varies.
         """
+        for text in self.sets:
+            setting = text.partition("=")[0].partition(".")[0]
+            if setting in VARIED:
+                raise ValueError(
+                    f"--set {text}: the grid has values of its own for {setting}; choose "
+                    "with --only, --seeds and --with, or write a grid of your own"
+                )
         if self.preset is not None:
             own = {"": lookup("preset", self.preset, PRESETS).config}
         changed = [assigned(base, self.sets) for base in own.values()]

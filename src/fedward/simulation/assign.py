@@ -85,14 +85,19 @@ def poison(table: dict[str, Any], share: float) -> None:
         ValueError: if there is no attack, or none that poisons.
     """
     attack = to_table(from_table({"attack": table.get("attack")}))["attack"]
-    inner = attack
-    while inner is not None and "pdr" not in inner:
-        inner = inner.get("base")
+    inner = poisoner(attack)
     if inner is None:
         name = None if attack is None else attack["name"]
         raise ValueError(f"PDR needs an attack that poisons images, got {name!r}")
     inner["pdr"] = share
     table["attack"] = attack
+
+
+def poisoner(attack: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The attack itself, or the one that wrappers wrap, if it poisons images."""
+    while attack is not None and "pdr" not in attack:
+        attack = attack.get("base")
+    return attack
 
 
 def nir_partition(nir: str, base: RunConfig) -> dict[str, Any]:

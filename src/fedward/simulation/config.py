@@ -196,11 +196,18 @@ def _check_names(kind: str, table: Mapping[str, Any], made: type[Any]) -> None:
 
 def label(config: RunConfig) -> str:
     """A short name for tables: the defence, and what differs from its defaults."""
+    name, options = named_options(config)
+    if options:
+        name += f" ({', '.join(f'{option}={value}' for option, value in options.items())})"
+    return f"{name}, nobody attacks" if is_clean(config) else name
+
+
+def named_options(config: RunConfig) -> tuple[str, dict[str, Any]]:
+    """The defence's name, and its options that differ from their defaults."""
     table = as_table("defense", config.defense, DEFENSES)
     defaults = as_table("defense", type(config.defense)(), DEFENSES)
-    changed = [f"{k}={table[k]}" for k in table if table[k] != defaults[k]]
-    name = f"{table['name']} ({', '.join(changed)})" if changed else str(table["name"])
-    return f"{name}, nobody attacks" if is_clean(config) else name
+    changed = {k: value for k, value in table.items() if value != defaults[k]}
+    return str(table["name"]), changed
 
 
 def is_clean(config: RunConfig) -> bool:
