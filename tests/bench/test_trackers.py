@@ -64,7 +64,9 @@ def test_tensorboard_reads_what_was_written(
     for _ in range(2):  # the second finds it there
         tracker = make_tracker("tensorboard", tmp_path, "mine")
         tracker.write(cell, "one", outcome.rounds, outcome.result)
-    files = list((tmp_path / "tensorboard" / "mine" / "one").iterdir())
+    (folder,) = (tmp_path / "tensorboard" / "mine").iterdir()
+    assert folder.name == f"one-{cell.key}"
+    files = list(folder.iterdir())
     assert len(files) == 1
     read = events_of.EventAccumulator(str(files[0]))
     read.Reload()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,26 @@ def test_results_are_collected_without_running(place: Path) -> None:
     done = call("mine.toml", "--track", "tensorboard", cwd=place)
     assert done.returncode == 0, done.stderr
     assert len(list((place / "runs" / "tensorboard" / "mine").iterdir())) == 6
+
+
+def test_results_of_another_configuration_are_left_alone(
+    place: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(place / "results", tmp_path / "results")
+    (tmp_path / "mine.toml").write_text(MINE.replace("rounds = 4", "rounds = 3"))
+    before = {file: file.read_bytes() for file in (tmp_path / "results").rglob("*.json")}
+    done = call("mine.toml", "--only", "pdr=15.625,defense=median", "--jobs", "1",
+                "--results", "results", "--json", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {file: file.read_bytes() for file in before} == before
+    made = {
+        file.name for file in (tmp_path / "results").rglob("*.json") if file not in before
+    }
+    keys = [cell["key"] for cell in json.loads(done.stdout)["cells"]]
+    assert made == {
+        f"synthetic-niriid-pdr15.625-clean-seed0-{keys[0]}.json",
+        f"synthetic-niriid-pdr15.625-median-seed0-{keys[1]}.json",
+    }
 
 
 def test_a_failed_cell_is_reported_and_stops_no_other(place: Path) -> None:

@@ -129,6 +129,20 @@ class DaskPool:
         self.begun.clear()
 
 
+def default_size(jobs: int | None, device: str) -> int:
+    """Cells at a time on this machine: what is asked for, or one a GPU, or one a CPU.
+
+    Raises:
+        ValueError: if more are asked for than there are GPUs.
+    """
+    cards = torch.cuda.device_count() if device == "cuda" else int(device != "cpu")
+    if cards and jobs is not None and jobs > cards:
+        raise ValueError(
+            f"--jobs needs at most one worker a GPU, so at most {cards}, got {jobs}"
+        )
+    return jobs or cards or usable_cpus()
+
+
 @contextmanager
 def here(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
     """Processes of this machine; how many at a time."""
@@ -136,12 +150,7 @@ def here(jobs: int | None, device: str, address: str | None) -> Iterator[int]:
         raise ValueError(
             f"an address needs the backend ray or dask, got {address!r} for local"
         )
-    cards = torch.cuda.device_count() if device == "cuda" else 0
-    if cards and jobs is not None and jobs > cards:
-        raise ValueError(
-            f"--jobs needs at most one worker a GPU, so at most {cards}, got {jobs}"
-        )
-    size = jobs or cards or usable_cpus()
+    size = default_size(jobs, device)
     with parallel_config("loky", n_jobs=size):
         yield size
 
@@ -187,7 +196,7 @@ def on_dask(jobs: int | None, device: str, address: str | None) -> Iterator[int]
     with ExitStack() as ours:
         if not found:
             made = distributed.LocalCluster(
-                n_workers=jobs or usable_cpus(),
+                n_workers=default_size(jobs, device),
                 threads_per_worker=1,
                 dashboard_address=None,
             )

@@ -61,6 +61,7 @@ class TensorBoard:
 
     def write(self, cell: Cell, name: str, rounds: Sequence[Line], result: Line) -> None:
         """See `Tracker`."""
+        name = f"{name}-{cell.key}"  # another configuration may have the same places
         whole = self.folder / name
         if whole.exists():
             return

@@ -67,9 +67,9 @@ def run_cell(config: RunConfig, bench: Bench) -> Outcome:
     """Run, resume or read one cell; an error is a value, so that the others go on."""
     try:
         result = finished(config, bench)
+        lines = read_lines(folder_of(config, bench.runs).rounds)
     except Exception as error:
         return Outcome(config.key, error=f"{type(error).__name__}: {error}")
-    lines = read_lines(folder_of(config, bench.runs).rounds)
     return Outcome(config.key, result, tuple(lines))
 
 

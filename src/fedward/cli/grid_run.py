@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fedward.bench.backends import workers
+from fedward.bench.backends import default_size, workers
 from fedward.bench.estimate import pace
 from fedward.bench.execute import execute
 from fedward.bench.grid import Cell, Grid
@@ -21,7 +21,6 @@ from fedward.bench.work import Bench, Outcome
 from fedward.cli.grid_view import GridView, describe, rounds_done, time_left
 from fedward.cli.session import Interrupted
 from fedward.engine import ENGINES
-from fedward.engine.workers import usable_cpus
 from fedward.settings import lookup
 from fedward.simulation.config import to_table
 from fedward.simulation.folder import read_lines
@@ -81,7 +80,13 @@ class GridRun:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        return file_names(self.grid)
+        """Of the small files; what another configuration wrote there is left alone."""
+        names, folder = file_names(self.grid), self._results_folder
+        for key, name in names.items():
+            file = None if folder is None else folder / name
+            if file is not None and file.exists() and key not in read_results([file]):
+                names[key] = f"{name.removesuffix('.json')}-{key}.json"
+        return names
 
     @cached_property
     def _trackers(self) -> list[Tracker]:
@@ -89,7 +94,14 @@ class GridRun:
         return [make_tracker(name, folder, self.grid.name) for name in self.track]
 
     def collect(self) -> None:
-        """Write the small files of what is finished, and tell the trackers."""
+        """Write the small files of what is finished, and tell the trackers.
+
+        Raises:
+            ValueError: if a tracker's extra is not installed, before anything is trained.
+        """
+        trackers = self._trackers
+        if not trackers and self._results_folder is None:
+            return
         for cell in self.cells:
             if cell.key in self.done:
                 lines = read_lines(folder_of(cell.config, self.bench.runs).rounds)
@@ -115,7 +127,8 @@ class GridRun:
         if not left:
             return
         jobs = None if self.jobs is None else min(self.jobs, len(left))
-        with workers(self.backend, jobs, self.bench.device, self.cluster) as size:
+        with workers(self.backend, jobs, self.bench.device, self.cluster) as free:
+            size = min(free, len(left))
             bench = replace(
                 self.bench,
                 side_by_side=self.backend != "local" or size > 1,
@@ -160,7 +173,8 @@ class GridRun:
                 known |= read_results([folder])
         left = [cell for cell in self.cells if cell.key not in self.done]
         done = {cell.key: rounds_done(cell, self.bench.runs) for cell in left}
-        return time_left(left, done, pace(known.values()), self.jobs or usable_cpus())
+        size = default_size(self.jobs, self.bench.device)
+        return time_left(left, done, pace(known.values()), size)
 
     def show(self, as_json: bool) -> None:
         """Every cell, its state and the time left; nothing is run or written."""

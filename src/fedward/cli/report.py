@@ -87,8 +87,7 @@ def report(
     if page is not None and grid is None and not exports and are_runs(paths):
         said, facts = run_report(paths, page)
     else:
-        methods = [name for text in with_ or [] for name in text.split(",") if name]
-        made = GridReport.of(paths, grid, methods, seeds)
+        made = GridReport.of(paths, grid, with_ or [], seeds)
         said, facts = made.write(page, exports)
     if as_json:
         typer.echo(json.dumps(facts))
