@@ -1,11 +1,15 @@
+from collections import Counter
 from dataclasses import replace
+
+import pytest
 
 from fedward.bench.grid import Cell, Grid, place
 from fedward.bench.grids import GRIDS, PAPER, Wishes
 from fedward.bench.paper import METHODS, NIRS
-from fedward.report.grid_cells import entries
+from fedward.data.partition import Dirichlet, DirichletAuthors
+from fedward.report.grid_cells import Entry, entries, found_grid
 from fedward.report.grid_sheets import Matrix, Sheet, lay_out, split_text
-from tests.report.grids import attack_grid, only_matrix, only_sheet, paper_grid
+from tests.report.grids import attack_grid, only_matrix, only_sheet, paper_grid, result
 
 
 def test_table1_is_three_sheets_in_the_papers_order() -> None:
@@ -32,12 +36,67 @@ def test_table1_is_three_sheets_in_the_papers_order() -> None:
     assert len({page.id for page in pages}) == 3
 
 
-def test_every_cell_is_somewhere_exactly_once() -> None:
-    for grid in (GRIDS["ablation"](Wishes()), attack_grid(), paper_grid()):
-        found = entries(grid, {})
-        shown = [entry for page in lay_out(found) for entry in page.entries]
-        assert len(shown) == len(found)
-        assert {id(entry) for entry in shown} == {id(entry) for entry in found}
+def drawn(page: Sheet | Matrix) -> list[Entry]:
+    """What the tables of a page are made of."""
+    if isinstance(page, Sheet):
+        return list(page.entries)
+    cells = [*page.quiet, *(cell for strike in page.strikes for cell in strike.cells)]
+    return [cell for cell in cells if cell is not None]
+
+
+def as_found(grid: Grid) -> Grid:
+    """The same cells as they are found on disk, where nobody says what was varied."""
+    return found_grid({cell.key: result(cell.config) for cell in grid.cells})
+
+
+GRIDS_OF_ALL_KINDS = {
+    "ablation": GRIDS["ablation"](Wishes()),
+    "attacks": GRIDS["attacks"](Wishes(seeds=(0, 1))),
+    "a few attacks": attack_grid(),
+    "paper": paper_grid(),
+    "presets of one attack": attack_grid(["dba", "ala", "amsa"], ["fedavg"]),
+}
+
+
+@pytest.mark.parametrize("found", [False, True], ids=["asked for", "found"])
+@pytest.mark.parametrize("name", GRIDS_OF_ALL_KINDS)
+def test_every_cell_is_drawn_exactly_once(name: str, found: bool) -> None:
+    grid = GRIDS_OF_ALL_KINDS[name]
+    held = entries(as_found(grid) if found else grid, {})
+    pages = lay_out(held)
+    assert Counter(id(e) for page in pages for e in page.entries) == Counter(map(id, held))
+    shown = Counter(id(entry) for page in pages for entry in drawn(page))
+    assert set(shown.values()) == {1}
+    # The clean twins of several attacks are one federation, which one of them stands for.
+    left = [entry for entry in held if id(entry) not in shown]
+    assert all(entry.clean and entry.at["defense"] == "fedavg" for entry in left)
+    assert all(any(isinstance(page, Matrix) for page in pages) for _ in left)
+
+
+def test_attacks_of_one_name_are_told_apart_by_what_differs() -> None:
+    names = ["dba-single-shot", "dba-single-shot-10", "dba", "ala"]
+    grid = as_found(attack_grid(names, ["fedavg"]))
+    (matrix,) = lay_out(entries(grid, {}))
+    assert isinstance(matrix, Matrix)
+    shots = [s.attack for s in matrix.strikes if s.attack.startswith("dba-single-shot")]
+    assert sorted(shots) == ["dba-single-shot, scale 10.0", "dba-single-shot, scale 100.0"]
+    rest = [s.attack for s in matrix.strikes if not s.attack.startswith("dba-single-shot")]
+    assert len(rest) == 2
+    assert any("epochs 10" in attack for attack in rest)
+
+
+def test_splits_of_one_rate_are_columns_of_their_own() -> None:
+    base = PAPER["mnist"]
+    both = [
+        replace(base, partition=made(alpha=0.25)) for made in (Dirichlet, DirichletAuthors)
+    ]
+    grid = Grid("x", "x", tuple(Cell(config, place(config)) for config in both))
+    sheet = only_sheet(grid, {})
+    assert [split_text(nir).split(", ")[:2] for nir in sheet.nirs] == [
+        ["NIR 25 %", "name dirichlet"],
+        ["NIR 25 %", "name dirichlet-authors"],
+    ]
+    assert len(drawn(sheet)) == 2
 
 
 def test_a_cell_that_the_grid_lacks_is_a_gap() -> None:

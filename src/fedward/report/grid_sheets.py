@@ -5,6 +5,7 @@ A grid with several attacks on one federation is a matrix of attacks and defence
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypeVar
 
 from fedward.bench.grid import place
@@ -105,7 +106,7 @@ def lay_out(found: Sequence[Entry]) -> tuple[Sheet | Matrix, ...]:
     for federation, inside in _grouped(found, lambda entry: _settings(entry, False)):
         sheets = _grouped(inside, lambda entry: _settings(entry, True))
         if len(sheets) > 1:
-            for _, members in _grouped(inside, _split):
+            for _, members in _grouped(inside, _splits(inside)):
                 pages.append(("matrix", federation, members))
         else:
             pages.extend(("sheet", settings, members) for settings, members in sheets)
@@ -140,22 +141,52 @@ def _settings(entry: Entry, attack: bool) -> Settings:
     )
 
 
-def _split(entry: Entry) -> str:
-    return entry.at.get("nir", "")
+def _own(entry: Entry, setting: str, free: str) -> Settings:
+    """The options of one setting, without the one that an axis of its own names."""
+    table = to_table(entry.config)[setting] or {}
+    return tuple((n, text) for n, text in flatten(table) if n.split(".")[-1] != free)
+
+
+def _splits(members: Sequence[Entry]) -> Callable[[Entry], str]:
+    """The split, with how it is made where one rate is made in several ways."""
+    return _told_apart(members, "nir", lambda entry: _own(entry, "partition", "alpha"))
 
 
 def _titles(named: Sequence[tuple[str, Settings]]) -> list[str]:
     """The titles, and where two would be the same also what differs."""
-    titles = []
-    for title, settings in named:
-        alike = [dict(other) for same, other in named if same == title]
-        telling = [
-            f"{name} {text}"
-            for name, text in settings
-            if any(other.get(name) != text for other in alike)
-        ]
-        titles.append(", ".join([title, *telling[:3]]))
-    return titles
+    return [
+        ", ".join(
+            [title, *_telling(own, [other for same, other in named if same == title])]
+        )
+        for title, own in named
+    ]
+
+
+def _telling(own: Settings, alike: Sequence[Settings]) -> list[str]:
+    """Up to three settings that not all of these have."""
+    others = [dict(other) for other in alike]
+    telling = (
+        f"{name} {text}"
+        for name, text in own
+        if any(other.get(name) != text for other in others)
+    )
+    return list(islice(telling, 3))
+
+
+def _told_apart(
+    members: Sequence[Entry], axis: str, settings: Callable[[Entry], Settings]
+) -> Callable[[Entry], str]:
+    """The value of an axis, with what differs where several settings go by one value."""
+    known = {
+        value: list(dict.fromkeys(map(settings, inside)))
+        for value, inside in _grouped(members, lambda entry: entry.at.get(axis, ""))
+    }
+
+    def name(entry: Entry) -> str:
+        value = entry.at.get(axis, "")
+        return ", ".join([value, *_telling(settings(entry), known[value])])
+
+    return name
 
 
 def _title(kind: str, members: Sequence[Entry]) -> str:
@@ -167,10 +198,11 @@ def _title(kind: str, members: Sequence[Entry]) -> str:
 
 
 def split_text(nir: str) -> str:
-    """``NIR 25 %``, ``IID``, or the name of another split."""
-    if nir.lower() == "iid":
-        return "IID"
-    return f"NIR {nir} %" if nir[:1].isdigit() else nir
+    """``NIR 25 %``, ``IID``, or another split's name, and how it is made where that is said."""
+    rate, *made = nir.split(", ")
+    if rate[:1].isdigit():
+        rate = f"NIR {rate} %"
+    return ", ".join(["IID" if rate.lower() == "iid" else rate, *made])
 
 
 def _attack(members: Sequence[Entry]) -> str:
@@ -180,21 +212,29 @@ def _attack(members: Sequence[Entry]) -> str:
 
 
 def _sheet(id: str, title: str, members: Sequence[Entry]) -> Sheet:
-    found = dict.fromkeys(entry.at["nir"] for entry in members)
-    nirs = sorted(found, key=lambda nir: (nir not in NIRS, (*NIRS, nir).index(nir)))
+    split = _splits(members)
+    nirs = sorted(dict.fromkeys(map(split, members)), key=_rank)
     blocks = [
-        Block(pdr or None, _lines(inside, nirs))
+        Block(pdr or None, _lines(inside, nirs, split))
         for pdr, inside in _grouped(members, lambda entry: entry.at.get("pdr", ""))
     ]
     blocks.sort(key=lambda block: float(block.pdr or 0))
     return Sheet(id, title, tuple(nirs), tuple(blocks))
 
 
-def _lines(members: Sequence[Entry], nirs: Sequence[str]) -> tuple[Line, ...]:
+def _rank(nir: str) -> int:
+    """The paper's splits in its order, then the others."""
+    rate = nir.partition(",")[0]
+    return (*NIRS, rate).index(rate)
+
+
+def _lines(
+    members: Sequence[Entry], nirs: Sequence[str], split: Callable[[Entry], str]
+) -> tuple[Line, ...]:
     """Clean twins first, then the plain mean, then the methods as the grid has them."""
     lines = []
     for name, inside in _grouped(members, _method):
-        at = {entry.at["nir"]: entry for entry in inside}
+        at = {split(entry): entry for entry in inside}
         last = (not inside[0].clean, name != "fedavg")
         lines.append((last, Line(name, tuple(at.get(nir) for nir in nirs))))
     return tuple(line for _, line in sorted(lines, key=lambda pair: pair[0]))
@@ -225,13 +265,14 @@ def _matrix(id: str, title: str, members: Sequence[Entry]) -> Matrix:
 
 
 def _strike_names(attacked: Sequence[Entry]) -> Callable[[Entry], str]:
-    """The attack, with its poisoned share where it has several."""
+    """The attack, with what differs where several go by one name, and so the share."""
+    attack = _told_apart(attacked, "attack", lambda entry: _own(entry, "attack", "pdr"))
     shares: dict[str, set[str]] = {}
     for entry in attacked:
-        shares.setdefault(entry.at["attack"], set()).add(entry.at.get("pdr", ""))
+        shares.setdefault(attack(entry), set()).add(entry.at.get("pdr", ""))
 
     def name(entry: Entry) -> str:
-        attack, pdr = entry.at["attack"], entry.at.get("pdr", "")
-        return f"{attack}, PDR {pdr} %" if len(shares[attack]) > 1 and pdr else attack
+        text, pdr = attack(entry), entry.at.get("pdr", "")
+        return f"{text}, PDR {pdr} %" if len(shares[text]) > 1 and pdr else text
 
     return name
