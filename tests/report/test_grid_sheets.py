@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from fedward.attacks import ATTACK_PRESETS, ATTACKS
 from fedward.bench.grid import Cell, Grid, place
 from fedward.bench.grids import GRIDS, PAPER, Wishes
 from fedward.bench.paper import METHODS, NIRS
@@ -51,7 +52,7 @@ def as_found(grid: Grid) -> Grid:
 
 GRIDS_OF_ALL_KINDS = {
     "ablation": GRIDS["ablation"](Wishes()),
-    "attacks": GRIDS["attacks"](Wishes(seeds=(0, 1))),
+    "attacks": attack_grid([*ATTACKS, *ATTACK_PRESETS], ["fedavg", "flame"]),
     "a few attacks": attack_grid(),
     "paper": paper_grid(),
     "presets of one attack": attack_grid(["dba", "ala", "amsa"], ["fedavg"]),

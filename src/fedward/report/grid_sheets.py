@@ -198,7 +198,7 @@ def _title(kind: str, members: Sequence[Entry]) -> str:
 
 
 def split_text(nir: str) -> str:
-    """``NIR 25 %``, ``IID``, or another split's name, and how it is made where that is said."""
+    """``NIR 25 %``, ``IID`` or another name, and how it is made where that is said."""
     rate, *made = nir.split(", ")
     if rate[:1].isdigit():
         rate = f"NIR {rate} %"
