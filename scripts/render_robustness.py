@@ -13,8 +13,9 @@ from typing import Any
 from fedward.attacks import ATTACK_PRESETS, ATTACKS, ExplicitBoosting, ModelReplacement
 from fedward.bench.results import read_results
 from fedward.defenses import DEFENSE_PRESETS, DEFENSES
+from fedward.report.grid_cells import entries, found_grid
+from fedward.report.grid_tables import SHOWN
 from fedward.report.intervals import interval
-from fedward.simulation.config import from_table, is_clean
 
 NOBODY = "nobody"
 PLACES = {
@@ -42,9 +43,6 @@ PLACES = {
         "fedcc-layerwise",
     ),
 }
-CLEAR = 0.1
-"""What counts as success: this much above the floor, or below the clean accuracy."""
-
 NEAR = 0.05
 """Methods that are closer than this in a mean share are not ranked."""
 
@@ -89,11 +87,7 @@ class Cells:
 
     def succeeds(self, attack: str) -> bool:
         """Whether the attack does to FedAvg what it is meant to do."""
-        aasr, floor = self.mean(attack, "fedavg", "aasr"), self.floor(attack)
-        if aasr is not None and floor is not None:
-            return aasr - floor >= CLEAR
-        ma, clean = self.mean(attack, "fedavg", "ma_final"), self.floor(attack, "ma_final")
-        return ma is not None and clean is not None and clean - ma >= CLEAR
+        return (self.mean(attack, "fedavg", "harm") or 0.0) >= SHOWN
 
 
 def values(cells: Iterable[Mapping[str, float | None]], figure: str) -> list[float]:
@@ -101,17 +95,22 @@ def values(cells: Iterable[Mapping[str, float | None]], figure: str) -> list[flo
     return [value for cell in cells if (value := cell[figure]) is not None]
 
 
-def read_cells(results: Iterable[Mapping[str, Any]]) -> Cells:
-    """Results in their places."""
+def read_cells(results: Mapping[str, Mapping[str, Any]]) -> Cells:
+    """Results in their places, and beside each one's metrics its ``harm``."""
     figures: dict[Key, list[Any]] = defaultdict(list)
     floors: dict[str, list[Any]] = defaultdict(list)
-    for result in results:
-        config = from_table(result["config"])
-        attack = NOBODY if config.attack is None else NAMES[config.attack]
-        if config.attack is not None and is_clean(config):
-            floors[attack].append(result["metrics"])
+    for entry in entries(found_grid(results), results):
+        attack = entry.config.attack
+        name = NOBODY if attack is None else NAMES[attack]
+        made = [
+            {**sample.result["metrics"], "harm": sample.harm}
+            for sample in entry.samples
+            if sample.result is not None
+        ]
+        if attack is not None and entry.clean:
+            floors[name] += made
         else:
-            figures[attack, METHODS[config.defense]].append(result["metrics"])
+            figures[name, METHODS[entry.config.defense]] += made
     return Cells(figures, floors)
 
 
@@ -146,10 +145,21 @@ def strength(cells: Cells) -> str:
                 shown(own, "asr_final"),
                 shown(floor, "ma_final"),
                 shown(own, "ma_final"),
+                shown(own, "harm"),
                 "yes" if cells.succeeds(attack) else "**no**",
             ]
         )
-    head = ["attack", "seeds", "floor", "AASR", "last ASR", "clean MA", "MA", "succeeds"]
+    head = [
+        "attack",
+        "seeds",
+        "floor",
+        "AASR",
+        "last ASR",
+        "clean MA",
+        "MA",
+        "harm",
+        "succeeds",
+    ]
     return table(head, rows)
 
 
@@ -175,13 +185,13 @@ def by_defense(cells: Cells, figures: Sequence[str], quiet: bool) -> str:
 
 
 def beaten_by(cells: Cells, attack: str) -> list[str]:
-    """Methods that let clearly less through than Fedward without clearly less accuracy."""
+    """Methods that let clearly less harm through without clearly less accuracy."""
     better = []
     for name in DEFENSES:
         if name.startswith("fedward"):
             continue
         ours, theirs = (
-            {f: cells.mean(attack, who, f) for f in ("aasr", "ma_final")}
+            {f: cells.mean(attack, who, f) for f in ("harm", "ma_final")}
             for who in ("fedward", name)
         )
         if None in (*ours.values(), *theirs.values()):
@@ -192,21 +202,68 @@ def beaten_by(cells: Cells, attack: str) -> list[str]:
     return [name for _, name in sorted(better)]
 
 
+@dataclass(frozen=True)
+class Held:
+    """How Fedward does against an attack that works.
+
+    Attributes:
+        surely: whether the whole 95 % interval is below the mark.
+    """
+
+    attack: str
+    mean: float
+    surely: bool
+    targeted: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the mean is below the mark."""
+        return self.mean < SHOWN
+
+
+def stand(cells: Cells) -> list[Held]:
+    """Fedward against every attack that works."""
+    found = []
+    for attack in filter(cells.succeeds, cells.attacks):
+        harm = interval(values(cells.figures.get((attack, "fedward"), ()), "harm"))
+        if harm is not None:
+            surely = harm.half is not None and harm.mean + harm.half < SHOWN
+            targeted = cells.floor(attack) is not None
+            found.append(Held(attack, harm.mean, surely, targeted))
+    return found
+
+
 def losses(cells: Cells) -> str:
     """Every attack that works, what of it Fedward lets through, and who does better."""
     rows = []
-    for attack in cells.attacks:
-        aasr, floor = cells.mean(attack, "fedward", "aasr"), cells.floor(attack)
-        if aasr is None or floor is None or not cells.succeeds(attack):
-            continue
-        verdict = "holds" if aasr - floor < CLEAR else "**opened**"
-        better = ", ".join(f"`{name}`" for name in beaten_by(cells, attack)) or "nobody"
-        own = cells.figures[attack, "fedward"]
-        figures = [shown(own, f) for f in ("aasr", "aer", "brr")]
-        rows.append([f"`{attack}`", shown(cells.floors[attack], "aasr"), *figures])
-        rows[-1] += [verdict, better]
-    head = ["attack", "floor", "AASR", "AER", "BRR", "Fedward", "clearly better"]
+    for held in stand(cells):
+        better = ", ".join(f"`{name}`" for name in beaten_by(cells, held.attack))
+        own = cells.figures[held.attack, "fedward"]
+        rows.append(
+            [
+                f"`{held.attack}`",
+                shown(cells.floors[held.attack], "aasr"),
+                *(shown(own, figure) for figure in ("aasr", "harm", "aer", "brr")),
+                ("holds" if held.surely else "holds on average")
+                if held.holds
+                else "**opened**",
+                better or "nobody",
+            ]
+        )
+    head = ["attack", "floor", "AASR", "harm", "AER", "BRR", "Fedward", "clearly better"]
     return table(head, rows)
+
+
+def tally(cells: Cells) -> str:
+    """The table of losses in a sentence."""
+    found = stand(cells)
+    holds = [held for held in found if held.holds]
+    surely = sum(held.surely for held in holds)
+    names = ", ".join(f"`{held.attack}`" for held in found if not held.holds)
+    return (
+        f"Of {len(found)} attacks that succeed Fedward holds {len(holds)} on average, "
+        f"{surely} of them with the whole interval.\nNot held: {names}."
+    )
 
 
 PAGE = """# Robustness
@@ -236,9 +293,9 @@ Every attack against every defence, on the embedded digits. This page was writte
 
 ## Attacks against FedAvg
 
-An attack *succeeds* if its AASR is at least {clear} points above the floor, or, where it is
-untargeted, if it costs as much accuracy. Rows of attacks that do not succeed say nothing
-about defences.
+The *harm* of an attack is its AASR above the floor, or, where it is untargeted, the
+accuracy it costs (mean of the last ten rounds). It *succeeds* if it does FedAvg {clear}
+points of harm. Rows of attacks that do not succeed say nothing about defences.
 
 {strength}
 
@@ -247,9 +304,12 @@ preset `mla` is `model-replacement`; neither was run twice.
 
 ## Where Fedward loses
 
-Fedward *holds* an attack if its AASR stays within {clear} points of the floor. *Clearly
-better* are methods whose AASR is more than {near} points lower and whose final accuracy is
-less than {near} points lower, the best first. Only attacks that succeed are listed.
+{tally}
+
+Fedward *holds* an attack if it does less than {clear} points of harm with the whole
+95 % interval, and *on average* if only the mean of the seeds says so. *Clearly better* are
+methods that let through more than {near} points less harm and whose final accuracy is less
+than {near} points lower, the best first. Only attacks that succeed are listed.
 
 {losses}
 
@@ -275,10 +335,11 @@ def page(cells: Cells) -> str:
     seeds = " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
     return PAGE.format(
         seeds=f"{seeds} seeds",
-        clear=f"{100 * CLEAR:g}",
+        clear=f"{100 * SHOWN:g}",
         near=f"{100 * NEAR:g}",
         strength=strength(cells),
         losses=losses(cells),
+        tally=tally(cells),
         aasr=by_defense(cells, ["aasr"], quiet=False),
         selection=by_defense(cells, ["aer", "brr"], quiet=True),
         ma=by_defense(cells, ["ma_final"], quiet=True),
@@ -287,4 +348,4 @@ def page(cells: Cells) -> str:
 
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
-    target.write_text(page(read_cells(read_results([source]).values())))
+    target.write_text(page(read_cells(read_results([source]))))

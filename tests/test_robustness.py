@@ -10,7 +10,7 @@ import pytest
 from fedward.attacks import ATTACKS, DBA, NOT_SHOWN, Attack, InnerProduct
 from fedward.bench.results import read_results
 from fedward.defenses import FedAvg, Fedward, Median
-from fedward.simulation.config import RunConfig, clean_twin, to_table
+from fedward.simulation.config import RunConfig, clean_twin, from_table, to_table
 from fedward.simulation.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -21,8 +21,15 @@ RESULTS = ROOT / "results" / "attacks"
 def result(
     config: RunConfig, aasr: float | None, ma: float, aer: float | None = None
 ) -> dict[str, Any]:
-    metrics = {"aasr": aasr, "asr_final": aasr, "ma_final": ma, "aer": aer, "brr": aer}
+    metrics = {
+        "aasr": aasr, "asr_final": aasr, "ma_final": ma, "ma_last10": ma, "aer": aer,
+        "brr": aer,
+    }  # fmt: skip
     return {"config": to_table(config), "metrics": metrics}
+
+
+def read(*results: dict[str, Any]) -> Any:
+    return RENDER["read_cells"]({from_table(made["config"]).key: made for made in results})
 
 
 def cell(attack: Attack | None, defense: Any, seed: int = 0) -> RunConfig:
@@ -39,7 +46,8 @@ def test_a_table_by_hand() -> None:
         results.append(result(cell(DBA(), Median(), seed), 0.1, 0.86))
     results.append(result(cell(InnerProduct(), FedAvg()), None, 0.75))
     results.append(result(clean_twin(cell(InnerProduct(), FedAvg())), None, 0.9))
-    cells = RENDER["read_cells"](results)
+    results.append(result(cell(InnerProduct(), Fedward()), None, 0.85))
+    cells = read(*results)
     assert cells.attacks == ["dba", "inner-product"]
     assert cells.floor("dba") == pytest.approx(0.05)
     assert cells.succeeds("dba")
@@ -48,8 +56,31 @@ def test_a_table_by_hand() -> None:
     assert RENDER["shown"](cells.figures["dba", "fedavg"], "aasr") == "60.0 ± 24.8"
     assert RENDER["shown"](cells.figures["inner-product", "fedavg"], "aasr") == "-"
     assert RENDER["beaten_by"](cells, "dba") == ["median"]
-    row = "| 30.0 ± 0.0 | 25.0 ± 0.0 | 25.0 ± 0.0 | **opened** | `median` |"
-    assert f"| `dba` | 5.0 ± 0.0 {row}" in RENDER["losses"](cells)
+    zero, quarter = "5.0 ± 0.0", "25.0 ± 0.0"
+    lost = f"| 30.0 ± 0.0 | {quarter} | {quarter} | {quarter} | **opened** | `median` |"
+    losses = RENDER["losses"](cells)
+    assert f"| `dba` | {zero} {lost}" in losses
+    # One seed has no interval, so that five points are under the mark on average only.
+    assert "| `inner-product` | - | - | 5.0 | - | - | holds on average | nobody |" in losses
+    assert RENDER["tally"](cells) == (
+        "Of 2 attacks that succeed Fedward holds 1 on average, 0 of them with the whole "
+        "interval.\nNot held: `dba`."
+    )
+
+
+def test_an_interval_that_reaches_over_the_mark_is_not_sure() -> None:
+    def held(*aasr: float) -> tuple[bool, bool]:
+        made = []
+        for seed, share in enumerate(aasr):
+            config = cell(DBA(), Fedward(), seed)
+            made += [result(clean_twin(config), 0.0, 0.9), result(config, share, 0.9)]
+            made.append(result(replace(config, defense=FedAvg()), 0.9, 0.9))
+        (found,) = RENDER["stand"](read(*made))
+        return found.holds, found.surely
+
+    assert held(0.08, 0.09, 0.07) == (True, False)  # 8 and 2.5 points on either side
+    assert held(0.05, 0.06, 0.04) == (True, True)
+    assert held(0.20, 0.21, 0.19) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -58,19 +89,20 @@ def test_a_table_by_hand() -> None:
 )
 def test_who_does_better(aasr: float, ma: float, better: list[str]) -> None:
     """More than five points of success lower, for less than five points of accuracy."""
-    results = [
+    cells = read(
+        result(clean_twin(cell(DBA(), FedAvg())), 0.02, 0.9),
         result(cell(DBA(), Fedward()), 0.3, 0.88),
         result(cell(DBA(), Median()), aasr, ma),
-    ]
-    assert RENDER["beaten_by"](RENDER["read_cells"](results), "dba") == better
+    )
+    assert RENDER["beaten_by"](cells, "dba") == better
 
 
 def test_an_attack_that_changes_little_does_not_succeed() -> None:
     def succeeds(attack: Attack, floor: float | None, aasr: float | None, ma: float) -> Any:
         config = cell(attack, FedAvg())
-        results = [result(clean_twin(config), floor, 0.9), result(config, aasr, ma)]
-        (name,) = RENDER["read_cells"](results).attacks
-        return RENDER["read_cells"](results).succeeds(name)
+        cells = read(result(clean_twin(config), floor, 0.9), result(config, aasr, ma))
+        (name,) = cells.attacks
+        return cells.succeeds(name)
 
     assert not succeeds(DBA(), 0.05, 0.14, 0.5)
     assert succeeds(DBA(), 0.05, 0.16, 0.9)
@@ -79,12 +111,12 @@ def test_an_attack_that_changes_little_does_not_succeed() -> None:
 
 
 def test_attacks_are_marked_if_and_only_if_the_record_does_not_show_them() -> None:
-    cells = RENDER["read_cells"](read_results([RESULTS]).values())
+    cells = RENDER["read_cells"](read_results([RESULTS]))
     shown = {name for name in cells.attacks if cells.succeeds(name)}
     shown = {name.split(" ")[0] for name in shown}  # explicit-boosting (malicious)
     assert set(ATTACKS) - shown == set(NOT_SHOWN)
 
 
 def test_the_page_is_made_of_the_results() -> None:
-    page = RENDER["page"](RENDER["read_cells"](read_results([RESULTS]).values()))
+    page = RENDER["page"](RENDER["read_cells"](read_results([RESULTS])))
     assert (ROOT / "docs" / "robustness.md").read_text() == page
