@@ -38,8 +38,8 @@ def test_headline_and_card_count_cells_and_how_near_they_are() -> None:
     found = results(grid.cells, NEAR_AND_FAR)
     assert headline(entries(grid, found)) == [
         "4 of 5 cells are finished.",
-        "The paper has 3 of them. Attack success is within 5 points of the paper's in 2, "
-        "accuracy within 2 points in 2.",
+        "The paper has 3 of them, seeds together. Attack success is within 5 points of the "
+        "paper's in 2, accuracy within 2 points in 2.",
     ]
     numbers = dict(tally(only_sheet(grid, found)).numbers)
     assert numbers["Cells finished"].text == "4 of 5"

@@ -19,15 +19,14 @@ def headline(found: Sequence[Entry]) -> list[str]:
     samples = [sample for entry in found for sample in entry.samples]
     done = sum(sample.result is not None for sample in samples)
     said = [f"{done} of {len(samples)} cells are finished."]
-    comparable = [entry for entry in found if entry.off("aasr") is not None]
+    comparable = [entry for entry in found if entry.published and entry.measured]
     fair = [entry for entry in comparable if not entry.deviations]
     if fair:
-        near = sum(abs(entry.off("aasr") or 0.0) <= NEAR["aasr"] for entry in fair)
-        exact = sum(abs(entry.off("ma") or 0.0) <= NEAR["ma"] for entry in fair)
+        aasr, ma = (_near(fair, key) for key in ("aasr", "ma"))
         said.append(
-            f"The paper has {len(fair)} of them. Attack success is within "
-            f"{100 * NEAR['aasr']:.0f} points of the paper's in {near}, accuracy within "
-            f"{100 * NEAR['ma']:.0f} points in {exact}."
+            f"The paper has {len(fair)} of them, seeds together. Attack success is within "
+            f"{100 * NEAR['aasr']:.0f} points of the paper's in {aasr}, accuracy within "
+            f"{100 * NEAR['ma']:.0f} points in {ma}."
         )
     odd = len(comparable) - len(fair)
     if odd:
@@ -36,6 +35,12 @@ def headline(found: Sequence[Entry]) -> list[str]:
             "counting, because the settings are not the paper's."
         )
     return said
+
+
+def _near(found: Sequence[Entry], key: str) -> int:
+    return sum(
+        (off := entry.off(key)) is not None and abs(off) <= NEAR[key] for entry in found
+    )
 
 
 @dataclass(frozen=True)

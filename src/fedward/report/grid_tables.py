@@ -91,7 +91,12 @@ def counted(entry: Entry) -> str:
 
 
 def tone(key: str, off: float | None) -> str:
-    """How far a share is from the paper's, and in whose favour."""
+    """How far a share is from the paper's, and in whose favour.
+
+    Args:
+        key: ``ma``, of which more is better, or ``aasr``, of which less is.
+        off: ours minus the paper's; None where one is missing.
+    """
     if off is None:
         return ""
     far = abs(off) / NEAR[key]
