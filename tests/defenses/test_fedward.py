@@ -9,6 +9,7 @@ from torch import Tensor
 from fedward.defenses.fedward import Fedward, FedwardAuthors
 from fedward.layout import Layout
 from fedward.ops.amgrad import amgrad
+from fedward.ops.auto_optics import EpsRule
 from fedward.ops.sign_sum import sign_sum
 from fedward.ops.signatures import signatures
 from fedward.protocol import Round
@@ -206,6 +207,23 @@ def test_scaling_an_attacker_does_not_widen_the_bound() -> None:
     before, after = defense(round), defense(replace(round, updates=huge))
     assert torch.equal(before.accepted, after.accepted)
     assert after.facts["bound"] == pytest.approx(before.facts["bound"])
+
+
+@pytest.mark.parametrize("rule", ["nearest-others", "kth", "authors"])
+@pytest.mark.parametrize("factor", [1e3, 1e9, 1e14, 1e16, 1e22, 1e30])
+@pytest.mark.parametrize("seed", range(3))
+def test_one_attacker_far_away_does_not_admit_the_others(
+    rule: EpsRule, factor: float, seed: int
+) -> None:
+    """If the farthest client set the unit of rounding, all others would be one point."""
+    round = attacked_round(seed)
+    far = round.updates.clone()
+    far[0] *= factor
+    result = Fedward(eps=rule)(replace(round, updates=far))
+    assert not result.accepted[:4].any()
+    plain = Fedward(eps=rule)(round)
+    if plain.held is None:
+        assert torch.equal(plain.accepted, result.accepted)
 
 
 def test_unknown_option_names_the_known() -> None:

@@ -13,6 +13,7 @@ from fedward.ops.auto_optics import (
     EpsRule,
     auto_optics,
     canonical_order,
+    common_scale,
     densest,
     eps_for,
     majority_group,
@@ -66,8 +67,27 @@ def test_eps_equals_the_definition(rows: Tensor, rule: EpsRule) -> None:
 
 
 def power_of_two_above(distances: Tensor) -> float:
+    """By the definition; the majority's own unit where somebody is very far from it."""
     largest = float(distances.max())
-    return 2.0 ** math.ceil(math.log2(largest)) if largest else 1.0
+    if not largest:
+        return 1.0
+    rows = [sorted(row)[len(distances) // 2 - 1] for row in distances.tolist()]
+    inside = sorted(rows)[(len(rows) - 1) // 2] or float(distances[distances > 0].min())
+    units = [2.0 ** math.ceil(math.log2(distance)) for distance in (largest, inside)]
+    return min(units[0], 2.0**20 * units[1])
+
+
+@given(rows=matrices(), far=st.sampled_from([1.0, 1e3, 1e7, 1e20, 1e38]))
+def test_the_unit_of_the_rounding_is_the_majoritys(rows: Tensor, far: float) -> None:
+    rows = rows.double()
+    rows[0] *= far
+    distances = pairwise_euclidean(rows)
+    scale = common_scale(distances)
+    assert scale == power_of_two_above(distances)
+    # Whoever is near to half of the others is told apart from them to nine digits.
+    honest = distances[1:, 1:]
+    inside = honest.sort(dim=1).values[:, len(distances) // 2 - 1].max()
+    assert scale <= max(2.0**21 * inside, 2 * distances.max() if inside == 0 else 0)
 
 
 @given(rows=matrices(), rule=rules)

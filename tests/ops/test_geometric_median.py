@@ -77,3 +77,24 @@ def test_equal_rows_end_at_once() -> None:
     assert found.iterations == 1
     assert found.weights.tolist() == [0.25] * 4
     assert found.objective == 0
+
+
+@pytest.mark.parametrize("far", [1e3, 1e9, 1e16, 1e20, 1e30])
+def test_a_far_row_only_pulls_by_its_direction(far: float) -> None:
+    """The gradient of a distance is a unit vector: as it grows the median has a limit."""
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randn(7, 4, generator=generator).double()
+    direction = torch.tensor([1.0, 0, 0, 0]).double()
+    weights = torch.ones(8).double()
+    found = smoothed_weiszfeld(
+        gram(torch.cat([rows, far * direction[None]])), weights, 1e-9, 1000, 1e-14
+    )
+    point = found.weights @ torch.cat([rows, far * direction[None]])
+
+    def pulled(point: np.ndarray) -> float:
+        distances = np.linalg.norm(rows.numpy() - point, axis=1)
+        return float(distances.sum() - point @ direction.numpy())
+
+    limit = minimize(pulled, rows.mean(0).numpy(), method="Nelder-Mead",
+                     options={"xatol": 1e-6, "fatol": 1e-9}).x  # fmt: skip
+    np.testing.assert_allclose(point, limit, atol=2e-2)

@@ -30,7 +30,8 @@ class GeometricMedian:
     Attributes:
         smoothing: distances count as at least this (the paper's nu).
         iterations: most iterations made.
-        tolerance: stop when the objective falls by less than this share of it.
+        tolerance: stop when the objective falls by less than this share of it, once the
+            point moves by less than a thousandth of the median distance.
         weighted: weight clients by the sample counts that they report.
     """
 

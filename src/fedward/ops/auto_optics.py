@@ -5,6 +5,7 @@ are visited in a canonical order, so permuting the clients permutes the outcome 
 else.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cmp_to_key, lru_cache
@@ -30,6 +31,9 @@ from fedward.ops.optics import (
 )
 
 EpsRule = Literal["nearest-others", "kth", "authors"]
+
+REACH = 2.0**20
+"""How many times the majority's own distances may set the unit of the rounding."""
 
 
 @runtime_checkable
@@ -61,6 +65,31 @@ class Group:
 def min_samples_for(clients: int, rule: EpsRule) -> int:
     """Algorithm 2, line 3: ceil(m/2) + 1; the authors' code has m // 2."""
     return clients // 2 if rule == "authors" else -(-clients // 2) + 1
+
+
+def common_scale(distances: Float64[Tensor, "clients clients"]) -> float:
+    """What distances are divided by, since OPTICS rounds to a fixed number of decimals.
+
+    A power of two, so that dividing is exact: the one at or above the largest distance,
+    which makes the rounding independent of the updates' scale; but at most `REACH` times
+    the one above the distances inside the majority. A single client could otherwise lie so
+    far away that all others round to one point.
+    """
+    largest = _power_above(float(distances.max()))
+    nearest = min(
+        float(block.where(block > 0, torch.inf).min()) for _, block in row_blocks(distances)
+    )
+    if nearest * REACH >= largest or nearest == torch.inf:
+        return largest
+    # More than half are honest, so an honest row's m // 2 nearest, itself counted, need no
+    # attacker, and the lower median over the rows is no larger than one of theirs.
+    inside = float(kth_of_rows(distances, len(distances) // 2).median())
+    return min(largest, REACH * _power_above(inside or nearest))
+
+
+def _power_above(distance: float) -> float:
+    """The power of two at or above a distance; 1 for none."""
+    return 2.0 ** math.ceil(math.log2(distance)) if distance > 0 else 1.0
 
 
 def eps_for(
@@ -215,9 +244,7 @@ def auto_optics(
     if clients < 4:
         raise ValueError(f"AutoOPTICS needs at least 4 clients, got {clients}")
     mins = min_samples_for(clients, rule)
-    # OPTICS rounds to a fixed number of decimals. Dividing by a power of two is exact, and
-    # makes the rounding, and with it the outcome, independent of the updates' scale.
-    scale = 2.0 ** float(distances.max().log2().ceil().nan_to_num(neginf=0.0))
+    scale = common_scale(distances)
     eps = eps_for(distances, rule, scale)
     core = core_distances(distances, mins, scale)
     graph = walk(distances, core, canonical_order(rows, distances, core), scale)

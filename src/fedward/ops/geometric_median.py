@@ -11,6 +11,9 @@ from torch import Tensor
 
 from fedward.ops.gram import distances_to_combination
 
+SETTLED = 1e-3
+"""Share of the median distance by which the point may still move when it has arrived."""
+
 
 @dataclass(frozen=True)
 class Weiszfeld:
@@ -41,7 +44,8 @@ def smoothed_weiszfeld(
         masses: how much every row counts, not negative.
         smoothing: distances count as at least this (their nu).
         iterations: most iterations made.
-        tolerance: stop when the objective falls by less than this share of it.
+        tolerance: stop when the objective falls by less than this share of it, and the
+            point moves by less than `SETTLED` of the median distance.
     """
     masses = masses / masses.sum()
     weights = masses
@@ -49,9 +53,14 @@ def smoothed_weiszfeld(
     objective = float(masses @ distances)
     for made in range(1, iterations + 1):
         pull = masses / distances.clamp(min=smoothing)
+        moved = pull / pull.sum() - weights
         weights = pull / pull.sum()
         distances = distances_to_combination(products, weights)
         before, objective = objective, float(masses @ distances)
-        if before - objective <= tolerance * objective:
+        # One far row can outweigh all others in the objective, which then hardly falls
+        # while the point still has far to go.
+        step = float((moved @ products @ moved).clamp(min=0).sqrt())
+        settled = step <= SETTLED * max(float(distances.median()), smoothing)
+        if settled and before - objective <= tolerance * objective:
             return Weiszfeld(weights, objective, made)
     return Weiszfeld(weights, objective, iterations)
