@@ -18,15 +18,13 @@ import torch
 from torch import Tensor
 
 from fedward.defenses.fedward import Fedward
+from fedward.edge_reports import EdgeReport, edge_report, report_bytes
 from fedward.hierarchy import (
     Combined,
     Decision,
-    EdgeReport,
     central_decision,
     combine,
     edge_partial_sum,
-    edge_report,
-    report_bytes,
 )
 from fedward.layout import Layout
 from fedward.models import MODELS, make_model
@@ -84,7 +82,7 @@ class TwoLevels:
 
     def combine(self) -> Combined:
         """The update."""
-        return combine(self.sums, self.decision)
+        return combine(self.sums, self.decision, self.layout)
 
 
 def one_server(updates: Tensor, layout: Layout) -> Aggregation:

@@ -12,55 +12,23 @@ updates in one place. ``docs/scale.md`` says what a lying edge can do.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from typing import TypeGuard
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from fedward.defenses.fedward import Fedward, group_verdicts
-from fedward.defenses.screening import NOT_FINITE, finite_rows
+from fedward.edge_reports import EdgeReport, Heard, hear
 from fedward.layout import Layout
 from fedward.ops.auto_optics import auto_optics, densest
 from fedward.ops.clipping import ClipRule, clip_bound, clip_factors
 from fedward.ops.means import weighted_sum
-from fedward.ops.signatures import distances, signatures, stack
-from fedward.protocol import Signatures, Sparsity, Verdict, packed_sizes
+from fedward.ops.signatures import distances, stack
+from fedward.protocol import Signatures, Sparsity, Verdict
 
 ROUNDING = 1e-5
 """By which share a sum in single precision may be longer than it should be."""
-
-OPENING = 64
-"""Entries of an update that go with its signature."""
-
-
-@dataclass(frozen=True)
-class EdgeReport:
-    """What an edge sends before the decision.
-
-    Attributes:
-        clients: identity of every row that the edge holds.
-        usable: which rows hold neither NaN nor Inf.
-        signatures: of the usable rows, in their order.
-        openings: first entries of the usable rows. Of clients whose distances to everybody
-            agree to the bit, they say who is visited first.
-    """
-
-    clients: Int64[Tensor, " clients"]
-    usable: Bool[Tensor, " clients"]
-    signatures: Signatures
-    openings: Float[Tensor, "usable entries"]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of everything in it."""
-        signed = self.signatures
-        parts = [self.clients, self.usable, self.openings, signed.norms, signed.maxima]
-        parts += [
-            signed.kept,
-            signed.negative,
-            *([] if signed.present is None else [signed.present]),
-        ]
-        return sum(part.nbytes for part in parts)
 
 
 @dataclass(frozen=True)
@@ -106,32 +74,6 @@ class Combined:
     factors: tuple[float, ...]
 
 
-def edge_report(
-    updates: Float[Tensor, "clients params"],
-    clients: Int64[Tensor, " clients"],
-    layout: Layout,
-    sparsity: Sparsity = "dense",
-) -> EdgeReport:
-    """What an edge sends of its clients' updates."""
-    usable = finite_rows(updates)
-    kept = updates if usable.all() else updates[usable]
-    signed = signatures(kept, layout, sparsity)
-    return EdgeReport(clients, usable, signed, kept[:, :OPENING].clone())
-
-
-def report_bytes(layout: Layout, clients: int, zeros: bool = False) -> int:
-    """Bytes of the report of ``clients`` usable updates in single precision.
-
-    Args:
-        zeros: whether an update holds a zero, or amplification is ternary: then a second
-            bit an entry says where.
-    """
-    packed, layers = sum(packed_sizes(layout)), len(layout.names)
-    opening = 4 * min(OPENING, layout.params)
-    numbers = 8 + 8 + 1  # identity, norm, usable
-    return clients * (packed * (1 + zeros) + 16 * layers + opening + numbers)
-
-
 def central_decision(
     reports: Sequence[EdgeReport], layout: Layout, defense: Fedward
 ) -> Decision:
@@ -141,18 +83,22 @@ def central_decision(
     `OPENING` entries of their updates, they are visited in the order of their signatures;
     with all updates in one place, in that of the updates.
 
+    A report that does not fit the model, or says of a client what is true of no update, is
+    not used; the verdicts say so.
+
     Raises:
-        ValueError: if the settings need more than signatures, the reports are of another
-            sparsity, or there is no report.
+        ValueError: if the settings need more than signatures, or there is no report.
     """
-    signed = _signatures_for(defense, reports, layout)
+    sparsity = _sparsity(defense, reports)
+    heard = [hear(report, layout, sparsity) for report in reports]
+    signed = stack([report.signatures for report in heard], layout)
     nothing = torch.zeros_like(signed.norms)
     if len(signed) < defense.needs:
         name = type(defense).__name__
         reason = f"{name} needs at least {defense.needs} usable updates, got {len(signed)}"
         waiting = (Verdict(accepted=False, reason=reason),) * len(signed)
-        return _decision(reports, signed, nothing, waiting, reason)
-    content = _Content(torch.cat([report.openings for report in reports]), signed)
+        return _decision(heard, signed, nothing, waiting, reason)
+    content = _Content(torch.cat([report.openings for report in heard]), signed)
     gaps = distances(signed, layout)
     group = auto_optics(content, gaps, defense.eps)
     members, reason = group.members, "in the majority group"
@@ -160,7 +106,7 @@ def central_decision(
         if defense.no_cluster == "hold":
             verdicts = group_verdicts(members, "", signed.norms, None, gaps, group)
             why = "no majority group was found"
-            return _decision(reports, signed, nothing, verdicts, why)
+            return _decision(heard, signed, nothing, verdicts, why)
         members = densest(content, gaps, group.min_samples)
         reason = "no majority group was found; among the densest clients"
     bound = clip_bound(signed.norms, int(members.sum()), _bounded(defense))
@@ -169,13 +115,11 @@ def central_decision(
     verdicts = group_verdicts(members, reason, signed.norms, factors, gaps, group)
     facts = {"eps": group.eps, "bound": bound, "min_samples": float(group.min_samples)}
     finite = {name: value for name, value in facts.items() if value < torch.inf}
-    return _decision(reports, signed, weights, verdicts, None, finite)
+    return _decision(heard, signed, weights, verdicts, None, finite)
 
 
-def _signatures_for(
-    defense: Fedward, reports: Sequence[EdgeReport], layout: Layout
-) -> Signatures:
-    """All signatures in one, if they are what the settings need."""
+def _sparsity(defense: Fedward, reports: Sequence[EdgeReport]) -> Sparsity:
+    """Of the signatures that the settings need; raises if signatures are not enough."""
     if not reports:
         raise ValueError("a decision needs at least one report")
     if defense.cluster != "optics" or defense.amgrad == "off":
@@ -183,13 +127,7 @@ def _signatures_for(
             "signatures decide for cluster 'optics' on amplified updates, "
             f"got cluster {defense.cluster!r} and amgrad {defense.amgrad!r}"
         )
-    signed = stack([report.signatures for report in reports], layout)
-    if signed.sparsity != defense.amgrad:
-        raise ValueError(
-            f"amgrad {defense.amgrad!r} needs signatures of that sparsity, "
-            f"got {signed.sparsity!r}"
-        )
-    return signed
+    return defense.amgrad
 
 
 def _bounded(defense: Fedward) -> ClipRule:
@@ -206,11 +144,15 @@ def edge_partial_sum(
     return weighted_sum(updates, order.weights)
 
 
-def combine(partials: Sequence[Float[Tensor, " params"]], decision: Decision) -> Combined:
+def combine(
+    partials: Sequence[Tensor | None], decision: Decision, layout: Layout
+) -> Combined:
     """Sum of the edges' sums, each scaled down to its limit.
 
     A sum of clipped updates cannot be longer than their clipped norms together, so an edge
     that returns anything else moves the model no farther than its accepted clients could.
+    What is no vector of the model's length and floating point is left out, as is None, the
+    sum of an edge that did not answer.
 
     Raises:
         ValueError: if the sums are not as many as the orders, or there is none.
@@ -220,18 +162,34 @@ def combine(partials: Sequence[Float[Tensor, " params"]], decision: Decision) ->
             f"the decision has orders for {len(decision.orders)} edges, got "
             f"{len(partials)} sums"
         )
+    update, dtype = torch.zeros(layout.params, dtype=torch.float64), torch.float32
     factors = []
     for partial, order in zip(partials, decision.orders, strict=True):
-        length = float(torch.linalg.vector_norm(partial, dtype=torch.float64))
-        within = length <= order.limit * (1 + ROUNDING)
-        finite = length < torch.inf
-        factors.append(1.0 if within else order.limit / length if finite else 0.0)
-    # One row after the other: sums with a factor of zero are not read.
-    update = torch.zeros_like(partials[0], dtype=torch.float64)
-    for partial, factor in zip(partials, factors, strict=True):
-        if factor > 0:
+        factor = 0.0
+        if _fits(partial, layout):
+            dtype = torch.promote_types(dtype, partial.dtype)
+            factor = _share_within(partial, order.limit)
+        # One sum after the other; with a factor of zero they are not read.
+        if partial is not None and factor > 0:
             update += factor * partial.double()
-    return Combined(update.to(partials[0].dtype), tuple(factors))
+        factors.append(factor)
+    return Combined(update.to(dtype), tuple(factors))
+
+
+def _fits(partial: Tensor | None, layout: Layout) -> TypeGuard[Tensor]:
+    return (
+        partial is not None
+        and partial.is_floating_point()
+        and partial.shape == (layout.params,)
+    )
+
+
+def _share_within(partial: Float[Tensor, " params"], limit: float) -> float:
+    """What makes a sum as long as it can be if the reports are true; 0 for NaN or Inf."""
+    length = float(torch.linalg.vector_norm(partial, dtype=torch.float64))
+    if length <= limit * (1 + ROUNDING):
+        return 1.0
+    return limit / length if length < torch.inf else 0.0
 
 
 @dataclass(frozen=True)
@@ -249,7 +207,7 @@ class _Content:
 
 
 def _decision(
-    reports: Sequence[EdgeReport],
+    heard: Sequence[Heard],
     signed: Signatures,
     weights: Float64[Tensor, " usable"],
     verdicts: tuple[Verdict, ...],
@@ -257,15 +215,15 @@ def _decision(
     facts: Mapping[str, float] | None = None,
 ) -> Decision:
     """Everybody's part of what was decided for all usable rows."""
-    counts = [len(report.signatures) for report in reports]
+    counts = [len(report.signatures) for report in heard]
     orders = []
     for report, (start, end) in zip(
-        reports, pairwise(accumulate(counts, initial=0)), strict=True
+        heard, pairwise(accumulate(counts, initial=0)), strict=True
     ):
-        shares = torch.zeros(len(report.usable), dtype=torch.float64)
-        shares[report.usable] = weights[start:end]
+        shares = torch.zeros(len(report.faults), dtype=torch.float64)
+        shares[[fault is None for fault in report.faults]] = weights[start:end]
         limit = float((weights[start:end] * signed.norms[start:end]).sum())
         mine = iter(verdicts[start:end])
-        rows = tuple(next(mine) if ok else NOT_FINITE for ok in report.usable.tolist())
+        rows = tuple(fault or next(mine) for fault in report.faults)
         orders.append(EdgeOrder(shares, limit, rows))
     return Decision(tuple(orders), held, facts or {})

@@ -67,9 +67,8 @@ def stack(parts: Sequence[Signatures], layout: Layout) -> Signatures:
         raise ValueError(
             f"a stack needs signatures of one sparsity, got {' and '.join(kinds) or 'none'}"
         )
-    every = torch.from_numpy(_every_entry(layout))
     whole = all(part.present is None for part in parts)
-    masks = [_mask(part, every) for part in parts]
+    masks = [present_bits(part, layout) for part in parts]
     return Signatures(
         parts[0].sparsity,
         torch.cat([part.norms for part in parts]),
@@ -80,8 +79,11 @@ def stack(parts: Sequence[Signatures], layout: Layout) -> Signatures:
     )
 
 
-def _mask(part: Signatures, every: UInt8[Tensor, " bytes"]) -> UInt8[Tensor, "rows bytes"]:
-    return every.expand(len(part), -1) if part.present is None else part.present
+def present_bits(part: Signatures, layout: Layout) -> UInt8[Tensor, "rows bytes"]:
+    """Which entries are kept, as bits; not to be written to."""
+    if part.present is not None:
+        return part.present
+    return torch.from_numpy(_every_entry(layout)).expand(len(part), -1)
 
 
 def _every_entry(layout: Layout) -> NDArray[np.uint8]:
