@@ -101,3 +101,19 @@ def test_one_client_is_not_its_own_sybil() -> None:
     result = FoolsGold()(make_round(rows))
     assert result.verdicts[0].factor == pytest.approx(1)
     torch.testing.assert_close(result.update, rows[0])
+
+
+def test_a_history_that_overflows_is_no_end_to_all_rounds() -> None:
+    """Twice the largest number is Inf, which no later round could take back."""
+    rows = honest_rows()
+    absurd = rows.clone()
+    absurd[0] = torch.finfo(torch.float32).max
+    memory: dict[str, Tensor] = {}
+    for index in range(3):
+        result = FoolsGold()(make_round(absurd, index=index, memory=memory))
+        memory = dict(result.memory)
+        assert memory["history"].isfinite().all()
+    after = FoolsGold()(make_round(rows, index=3, memory=memory))
+    assert after.held is None
+    assert after.update.isfinite().all()
+    assert after.accepted[1:].any()

@@ -1,12 +1,13 @@
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from fedward.defenses.screening import NOT_FINITE, finite_rows, screened
+from fedward.defenses import AFA, FedAvg, GeometricMedian
+from fedward.defenses.screening import NO_COUNT, NOT_FINITE, finite_rows, screened
 from fedward.ops.blocks import WIDTH
 from fedward.protocol import Aggregation, Round, Verdict
 from tests.defenses.rounds import honest_rows, make_round
@@ -93,3 +94,37 @@ def test_numbers_whose_squares_overflow_are_not() -> None:
 
 def test_the_defense_keeps_its_name_and_docstring() -> None:
     assert Witness.__call__.__doc__ == "Sum of the rows."
+
+
+@pytest.mark.parametrize(
+    "defense",
+    [FedAvg(weighted=True), GeometricMedian(weighted=True), AFA(weighted=True)],
+    ids=lambda defense: type(defense).__name__,
+)
+@pytest.mark.parametrize("count", [math.nan, math.inf, -math.inf, -8.0])
+def test_a_sample_count_that_is_none_is_the_clients_fault(
+    defense: FedAvg | GeometricMedian | AFA, count: float
+) -> None:
+    rows = honest_rows()
+    rows[7, 3] = math.nan
+    round = make_round(rows)
+    weights = torch.arange(1.0, 11.0)
+    weights[2] = count
+    result = defense(replace(round, weights=weights))
+    assert result.held is None
+    assert result.verdicts[2] == NO_COUNT
+    assert result.verdicts[7] == NOT_FINITE
+    usable = torch.tensor([0, 1, 3, 4, 5, 6, 8, 9])
+    alone = make_round(rows[usable], clients=usable)
+    expected = defense(replace(alone, weights=weights[usable]))
+    assert result.update.equal(expected.update)
+    # Where counts are not used, a lie about them changes nothing.
+    plain = type(defense)()
+    assert plain(replace(round, weights=weights)).update.equal(plain(round).update)
+
+
+def test_nobody_who_trained_holds_a_weighted_round() -> None:
+    round = replace(make_round(honest_rows()), weights=torch.zeros(10))
+    result = FedAvg(weighted=True)(round)
+    assert result.held == "FedAvg needs a client that trained on something"
+    assert {verdict.reason for verdict in result.verdicts} == {result.held}

@@ -61,9 +61,12 @@ class FoolsGold:
         if self.features == "output":
             columns = round.layout.columns(weight_matrix(round.layout, from_end=0))
         recent = round.updates[:, columns]
+        # A sum that overflows would be Inf for good, and with it everybody's similarity.
+        largest = torch.finfo(recent.dtype).max
         history = recent + recall(
             round.memory, "history", round.clients, torch.zeros_like(recent[0])
         )
+        history.clamp_(-largest, largest)
         weights = sybil_weights(cosines(gram(history)), self.confidence)
         norms = row_norms(round.updates).tolist()
         memory = remember(round.memory, round.clients, history=history)

@@ -1,8 +1,9 @@
 """No defence sees a row that is not a number, and none decides on too few rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import wraps
+from itertools import repeat
 from typing import TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from fedward.protocol import Aggregation, Defense, Round, Verdict, hold
 D = TypeVar("D", bound=Defense)
 
 NOT_FINITE = Verdict(accepted=False, reason="the update holds NaN or Inf")
+NO_COUNT = Verdict(accepted=False, reason="its sample count is no number of samples")
 
 
 def finite_rows(
@@ -40,20 +42,26 @@ def screened(
 ) -> Callable[[D, Round], Aggregation]:
     """Decide on the usable rows only; the others get a verdict that says why.
 
-    With fewer usable rows than the defence needs, the round is held.
+    With fewer usable rows than the defence needs, the round is held. A defence with an
+    option ``weighted`` that is on uses nobody whose sample count is no number of samples.
     """
 
     @wraps(decide)
     def call(self: D, round: Round) -> Aggregation:
         signed = round.signatures
-        usable = finite_rows(round.updates) if signed is None else usable_signatures(signed)
+        finite = finite_rows(round.updates) if signed is None else usable_signatures(signed)
+        usable, reason = finite, None
+        if getattr(self, "weighted", False):
+            usable = finite & (round.weights.isfinite() & (round.weights >= 0)).cpu()
+            if not (round.weights.cpu() * usable).any():
+                reason = f"{type(self).__name__} needs a client that trained on something"
         count = int(usable.sum())
         if count < self.needs:
             name = type(self).__name__
             reason = f"{name} needs at least {self.needs} usable updates, got {count}"
+        if reason is not None:
             waiting = Verdict(accepted=False, reason=reason)
-            verdicts = tuple(waiting if ok else NOT_FINITE for ok in usable)
-            return hold(round, reason, verdicts)
+            return hold(round, reason, _told(finite, usable, repeat(waiting)))
         if usable.all():
             return decide(self, round)
         kept = replace(
@@ -64,8 +72,19 @@ def screened(
             signatures=None if signed is None else signed.of(usable),
         )
         decided = decide(self, kept)
-        rows = iter(decided.verdicts)
-        verdicts = tuple(next(rows) if ok else NOT_FINITE for ok in usable)
+        verdicts = _told(finite, usable, iter(decided.verdicts))
         return replace(decided, verdicts=verdicts)
 
     return call
+
+
+def _told(
+    finite: Bool[Tensor, " clients"],
+    usable: Bool[Tensor, " clients"],
+    others: Iterator[Verdict],
+) -> tuple[Verdict, ...]:
+    """A verdict a row: why it is not usable, or the next of the others."""
+    return tuple(
+        next(others) if ok else NO_COUNT if number else NOT_FINITE
+        for number, ok in zip(finite.tolist(), usable.tolist(), strict=True)
+    )
