@@ -11,8 +11,9 @@ the rule is still defined as long as there is one neighbour.
 
 from typing import ClassVar
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -32,6 +33,18 @@ def krum_scores(
     """Sum of every row's ``neighbours`` smallest squared distances to others."""
     others = squares.clone().fill_diagonal_(torch.inf)
     return others.sort(dim=1).values[:, :neighbours].sum(dim=1)
+
+
+def by_score(
+    scores: Float64[Tensor, " clients"], squares: Float64[Tensor, "clients clients"]
+) -> Int64[Tensor, " clients"]:
+    """Rows by score; of equal ones by their distances to all others, the nearest first.
+
+    With one neighbour, mutual nearest rows have equal scores. Those whose distances to all
+    others agree as well keep their order: duplicates and mirror images.
+    """
+    profiles = squares.sort(dim=1).values.numpy()
+    return torch.from_numpy(np.lexsort((*profiles.T[::-1], scores.numpy())))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -90,8 +103,7 @@ def _select(
         )
     squares = squared_distances(round.updates)
     scores = krum_scores(squares, neighbours)
-    # Stable: of equal scores the earlier row, which matters to duplicates only.
-    chosen = scores.argsort(stable=True)[:wanted]
+    chosen = by_score(scores, squares)[:wanted]
     members = torch.zeros(clients, dtype=torch.bool)
     members[chosen] = True
     return Aggregation(
