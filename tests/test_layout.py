@@ -98,6 +98,7 @@ def test_other_layers_are_ignored_by_flatten() -> None:
         ((), (), "at least one layer"),
         (("a", "b"), ((1,),), "2 names and 1 shapes"),
         (("a", "b", "a"), ((1,), (1,), (1,)), "'a' appears twice"),
+        (("a", "b", "c"), ((1,), (3, 0), (1,)), "at least one entry, 'b' has none"),
     ],
 )
 def test_impossible_layouts_are_refused(

@@ -20,7 +20,8 @@ class Layout:
     """Names and shapes of the layers, in the order of their columns.
 
     Raises:
-        ValueError: if names and shapes differ in number, a name repeats, or there is none.
+        ValueError: if names and shapes differ in number, a name repeats, there is none, or
+            a layer has no entry.
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,9 @@ class Layout:
         if len(set(self.names)) != len(self.names):
             repeated = next(name for name in self.names if self.names.count(name) > 1)
             raise ValueError(f"layer names must differ, {repeated!r} appears twice")
+        for name, size in zip(self.names, self.sizes, strict=True):
+            if size == 0:
+                raise ValueError(f"a layer needs at least one entry, {name!r} has none")
 
     @classmethod
     def of(cls, layers: nn.Module | Mapping[str, Tensor]) -> "Layout":
