@@ -61,9 +61,10 @@ def operations(fed: Federation) -> float:
     """Of training on one image, forwards and backwards."""
     images = torch.zeros(2, *fed.data.train.shape)
     with FlopCounterMode(display=False) as counter:
-        cross_entropy(fed.model(images), torch.zeros(2, dtype=torch.int64)).backward()
+        loss: Any = cross_entropy(fed.model(images), torch.zeros(2, dtype=torch.int64))
+        loss.backward()
     fed.model.zero_grad(set_to_none=True)
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2
 
 
 def trained_images(fed: Federation, record: RoundRecord) -> int:
