@@ -69,7 +69,8 @@ class Deployment:
         """Start the server and wait until it listens; SuperNodes need a key by default."""
         self._start(
             "superlink",
-            *("flower-superlink", "--host", HOST, "--port", str(self.port)),
+            *(sys.executable, str(Path(__file__).with_name("superlink.py"))),
+            *("--host", HOST, "--port", str(self.port)),
             *("--ssl-ca-certfile", str(self.keys / "ca.crt")),
             *("--ssl-certfile", str(self.keys / "server.crt")),
             *("--ssl-keyfile", str(self.keys / "server.key")),

@@ -7,6 +7,7 @@ started again; the operator has taken out the killed SuperNode.
 """
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -34,7 +35,10 @@ from tests.flower.grid import Nodes, arrays_of, failed, record, reply, round_of,
 
 HERE = Path(__file__).parent
 
-BUDGET = 220.0
+SLOWNESS = float(os.environ.get("FEDWARD_SLOWNESS", "1"))
+"""How many times slower this machine is than a quiet one with two processor cores."""
+
+BUDGET = 220.0 * SLOWNESS
 """Seconds for everything together."""
 
 ROUNDS, HANGING_ROUND = 3, 2
@@ -136,7 +140,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         deployment.start_superlink()
         nodes = start_nodes(deployment)
         start_rogues(deployment)
-        deployment.start_run(HERE / "app", {**config, "patience": 30.0})
+        deployment.start_run(HERE / "app", {**config, "patience": 30.0 * SLOWNESS})
         wait("round 1", lambda: finished() >= 1, deployment, end)
         time.sleep(3)
         deployment.end("doomed", signal.SIGKILL)
@@ -148,7 +152,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         deployment.start_superlink()
         deployment.flwr("supernode", "unregister", str(nodes["doomed"]), "deployment")
         # SuperNodes try again after up to 20 seconds, so the last round may need patience.
-        deployment.start_run(HERE / "app", {**config, "clients": 9, "patience": 60.0})
+        last = {**config, "clients": 9, "patience": 60.0 * SLOWNESS}
+        deployment.start_run(HERE / "app", last)
         wait("the end", lambda: (results / "result.json").exists(), deployment, end)
         seen = online(deployment)
         assert killed_at == HANGING_ROUND
@@ -167,7 +172,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
 
 
 def test_it_takes_less_than_four_minutes(outcome: Outcome) -> None:
-    assert outcome.seconds < 240
+    assert outcome.seconds < 240 * SLOWNESS
 
 
 def test_every_round_is_finished_once_although_the_server_was_killed(
@@ -186,7 +191,9 @@ def test_who_is_rejected_and_why(outcome: Outcome, server_round: int) -> None:
         assert verdicts[name]["reason"] == "outside the majority group"
         assert not verdicts[name]["accepted"]
     assert verdicts["lying"]["reason"].startswith("'num-examples' is 1e+12")
-    crash = "no reply in time" if server_round == HANGING_ROUND else "the client failed: "
+    # A SuperNode that misses its killed client for a minute or so answers for it.
+    killed = ("no reply in time", "the client failed: ClientApp stopped responding")
+    crash = killed if server_round == HANGING_ROUND else ("the client failed: ",)
     assert verdicts["crashing"]["reason"].startswith(crash)
     if server_round == HANGING_ROUND:
         assert verdicts["slow"]["reason"] == "no reply in time"

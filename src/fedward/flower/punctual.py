@@ -41,7 +41,7 @@ class Punctual(SortedNodes):
     """
 
     def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
+        self, messages: Iterable[Message], *, timeout: float | int | None = None
     ) -> Iterable[Message]:
         """Send the messages; the replies that are complete when the time is up.
 
