@@ -1,11 +1,11 @@
 """One round of a defended strategy, with honest clients to put others beside."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
-from flwr.serverapp.strategy import FedAvg
+from flwr.serverapp.strategy import FedAvg, Strategy
 from numpy.typing import NDArray
 
 from fedward.defenses import Fedward
@@ -75,3 +75,28 @@ HONEST = {node: honest(node) for node in (11, 7, TOP, 2, 30)}
 def under(clients: Mapping[int, Client]) -> dict[int, Client]:
     """Honest clients under these ids, with the buffers as they were sent."""
     return {node: honest(node) for node in clients}
+
+
+class Around(Strategy):
+    """A strategy of the user's own, made of another one."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+        self.seen: Any = None
+        self.again: Strategy | None = None
+        self.model: ArrayRecord | None = None
+
+    def summary(self) -> None:
+        self.strategy.summary()
+
+    def configure_train(self, *args: Any) -> Iterable[Message]:
+        return self.strategy.configure_train(*args)
+
+    def aggregate_train(self, *args: Any) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        return self.strategy.aggregate_train(*args)
+
+    def configure_evaluate(self, *args: Any) -> Iterable[Message]:
+        return self.strategy.configure_evaluate(*args)
+
+    def aggregate_evaluate(self, *args: Any) -> MetricRecord | None:
+        return self.strategy.aggregate_evaluate(*args)

@@ -1,5 +1,6 @@
 import io
 import tracemalloc
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -169,21 +170,41 @@ class TestDecode:
 
 
 class TestCombine:
-    def test_mean_of_floats_and_maximum_of_counters(self) -> None:
-        kept: dict[str, NDArray[Any]] = {
-            "mean": np.zeros(2, np.float32),
-            "steps": np.array(3, np.int64),
-        }
+    KEPT: Mapping[str, NDArray[Any]] = {
+        "mean": np.zeros(2, np.float32),
+        "steps": np.array(3, np.int64),
+    }
+
+    def test_is_the_median_of_every_entry(self) -> None:
+        """Of 1, 3, 90 and of 2, 6, -50; the middle two's mean of 1 and 3."""
         accepted: list[dict[str, NDArray[Any]]] = [
             {"mean": np.array([1, 2], np.float32), "steps": np.array(5)},
             {"mean": np.array([3, 6], np.float32), "steps": np.array(4)},
+            {"mean": np.array([90, -50], np.float32), "steps": np.array(10**9)},
         ]
-        combined = combine(accepted, kept)
-        assert combined["mean"].tolist() == [2, 4]
+        combined = combine(accepted, self.KEPT)
+        assert combined["mean"].tolist() == [3, 2]
         assert combined["mean"].dtype == np.float32
         assert combined["steps"] == 5
         assert combined["steps"].dtype == np.int64
         assert combined["steps"].shape == ()
+        assert combine(accepted[:2], self.KEPT)["mean"].tolist() == [2, 4]
+        assert combine(accepted[:2], self.KEPT)["steps"] == 4
+
+    @given(st.data())
+    def test_a_minority_does_not_leave_the_range_of_the_others(
+        self, data: st.DataObject
+    ) -> None:
+        honest = data.draw(st.lists(st.integers(-9, 9), min_size=1, max_size=6))
+        wild = st.integers(-(10**9), 10**9)
+        forged = data.draw(st.lists(wild, max_size=len(honest) - 1))
+        accepted = [
+            {"mean": np.full(2, value, np.float32), "steps": np.array(value)}
+            for value in data.draw(st.permutations(honest + forged))
+        ]
+        combined = combine(accepted, self.KEPT)
+        for entry in (*combined["mean"], combined["steps"]):
+            assert min(honest) <= entry <= max(honest)
 
     def test_nobody_accepted_keeps_them(self) -> None:
         kept = {"steps": np.array(3, np.int64)}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, Strategy
 from safetensors import SafetensorError
 
@@ -14,13 +14,11 @@ from fedward.flower import Defended
 from fedward.flower.state import (
     ServerState,
     load_state,
-    restore_strategy,
     save_state,
-    strategy_arrays,
 )
 from fedward.simulation.folder import RunLocked, read_lines
 from tests.flower.grid import Client, Nodes, draw, moving, record, round_of, sent
-from tests.flower.rounds import BUFFERS, HONEST, SHAPES, START, same
+from tests.flower.rounds import BUFFERS, HONEST, SHAPES, START, Around, same
 
 MODEL = {**START, **BUFFERS}
 
@@ -44,11 +42,11 @@ class Killed(BaseException):
     """Not an error that anybody would handle."""
 
 
-def killed_in(round: int) -> Client:
+def killed_in(round: int, node: int) -> Client:
     def client(message: Message) -> list[Message]:
         if round_of(message) == round:
             raise Killed
-        return drifting(8)(message)
+        return drifting(node)(message)
 
     return client
 
@@ -76,6 +74,7 @@ MAKERS: dict[str, Callable[[], Strategy]] = {
     "FedAvg": lambda: FedAvg(fraction_evaluate=0.0),
     "FedAvgM": lambda: FedAvgM(fraction_evaluate=0.0, server_momentum=0.9),
     "FedAdam": lambda: FedAdam(fraction_evaluate=0.0),
+    "around FedAvgM": lambda: Around(MAKERS["FedAvgM"]()),
     "sampled": lambda: FedAvg(fraction_evaluate=0.0, fraction_train=0.75),
 }
 
@@ -94,8 +93,10 @@ def test_two_rounds_and_four_more_are_six(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(MAKERS))
 def test_killed_in_the_middle_of_a_round(name: str, tmp_path: Path) -> None:
     whole, _ = run(tmp_path / "whole", MAKERS[name](), 4)
+    # Whoever is asked: type checks draw from the generator that samples nodes.
+    deadly = {node: killed_in(3, node) for node in CLIENTS}
     with pytest.raises(Killed):
-        run(tmp_path / "parts", MAKERS[name](), 4, {**CLIENTS, 8: killed_in(3)})
+        run(tmp_path / "parts", MAKERS[name](), 4, deadly)
     parts, _ = run(tmp_path / "parts", MAKERS[name](), 4)
     assert same(parts.arrays, whole.arrays)
     assert without_times(tmp_path / "parts") == without_times(tmp_path / "whole")
@@ -157,6 +158,8 @@ def test_another_deployments_folder_is_refused(
         run(tmp_path, MAKERS["FedAvg"](), 2, **change)
     with pytest.raises(ValueError, match="whose strategy is FedAvg, got FedAdam"):
         run(tmp_path, MAKERS["FedAdam"](), 2)
+    with pytest.raises(ValueError, match=r"is FedAvg, got Around\(FedAvg\)"):
+        run(tmp_path, Around(MAKERS["FedAvg"]()), 2)
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -273,18 +276,6 @@ class TestState:
         path.write_bytes(path.read_bytes()[:-5])
         with pytest.raises(SafetensorError):
             load_state(path)
-
-    def test_arrays_of_a_strategy_are_found_and_put_back(self) -> None:
-        momentum = FedAvgM(server_momentum=0.9)
-        assert strategy_arrays(momentum) == {}
-        momentum.momentum_vector = [np.ones(2)]
-        momentum.current_arrays = ArrayRecord({"w": Array(np.ones(2))})
-        held = strategy_arrays(momentum)
-        assert set(held) == {"momentum_vector", "current_arrays"}
-        other = FedAvgM(server_momentum=0.5)
-        restore_strategy(other, held)
-        assert other.momentum_vector is not None
-        assert other.server_momentum == 0.5
 
 
 def without_times(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -25,6 +25,9 @@ from fedward.layout import Layout
 BUFFERS = ("*running_mean", "*running_var", "*num_batches_tracked")
 """Names of PyTorch's batch normalisation statistics; not parameters, though floating."""
 
+NEVER_NEGATIVE = ("*running_var", "*moving_variance", "*num_batches_tracked")
+"""Names of buffers that are variances or counters, whoever made them."""
+
 HEADER_BYTES = 4096
 """Longest header of an array that is read; NumPy's own are about a hundred bytes."""
 
@@ -176,13 +179,26 @@ def decode(
 def combine(
     accepted: Sequence[Mapping[str, NDArray[Any]]], buffers: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Buffers over the accepted clients: mean of floating point, maximum of the others."""
+    """Buffers over the accepted clients: the median of every entry.
+
+    What a minority of them sends does not take an entry out of the range of the others'.
+    Of an even number, the middle two's mean is taken in floating point and the lower one
+    of all other types, which stay values that a client has sent.
+    """
     if not accepted:
         return dict(buffers)
     combined: dict[str, NDArray[Any]] = {}
     for name, kept in buffers.items():
         values = np.stack([client[name] for client in accepted])
-        floating = kept.dtype.kind == "f"
-        merged = values.mean(axis=0, dtype=np.float64) if floating else values.max(axis=0)
-        combined[name] = np.asarray(merged, kept.dtype)
+        if kept.dtype.kind == "f":
+            middle = np.median(values.astype(np.float64), axis=0)
+        else:
+            middle = np.sort(values, axis=0)[(len(values) - 1) // 2]
+        combined[name] = np.asarray(middle, kept.dtype)
     return combined
+
+
+def negative(name: str, values: NDArray[Any], before: NDArray[Any]) -> bool:
+    """Whether a variance or a counter has become negative; no honest client's does."""
+    impossible = any(fnmatchcase(name, pattern) for pattern in NEVER_NEGATIVE)
+    return impossible and bool(np.any(values < 0)) and not np.any(before < 0)

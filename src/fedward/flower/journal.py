@@ -6,10 +6,12 @@ attackers were admitted. Only in a drill, where the operator planted them, is it
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ ACCURACY = ("ma", "accuracy")
 
 SUCCESS = "asr "
 """Metrics of the server's evaluation whose names begin so are success rates of a probe."""
+
+
+log = getLogger("fedward.flower")
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,9 @@ class Journal:
     ) -> dict[str, int]:
         """Append a finished round and its verdicts; how long the files are now.
 
+        JSON has no NaN or Inf: an accuracy or a verdict's number that is neither is null,
+        and of the success rates and facts, which may be there or not, it is left out.
+
         Args:
             measured: the server's own evaluation, if there is one.
             evaluate: seconds that the server's evaluation took.
@@ -115,26 +123,31 @@ class Journal:
             for name, value in (measured or {}).items()
             if isinstance(value, int | float)
         }
+        warn(decided.index + 1, {**decided.facts, **numbers})
         known = self.attackers
         attacked = None if known is None else not known.isdisjoint(decided.verdicts)
         record = RoundRecord(
             round=decided.index,
             attacked=attacked,
             defended=True,
-            ma=next((float(numbers[name]) for name in ACCURACY if name in numbers), None),
+            ma=next((finite(numbers[name]) for name in ACCURACY if name in numbers), None),
             asr={
                 name.removeprefix(SUCCESS): float(value)
                 for name, value in numbers.items()
-                if name.startswith(SUCCESS)
+                if name.startswith(SUCCESS) and math.isfinite(value)
             },
             held=decided.held,
-            facts=decided.facts,
+            facts={k: v for k, v in decided.facts.items() if math.isfinite(v)},
             seconds={**decided.seconds, "evaluate": round(evaluate, 3)},
             clients=tuple(
                 ClientRecord(
-                    decided.index, node, None if known is None else node in known, None, v
+                    round=decided.index,
+                    client=node,
+                    malicious=None if known is None else node in known,
+                    rarity=None,
+                    verdict=writable(verdict),
                 )
-                for node, v in decided.verdicts.items()
+                for node, verdict in decided.verdicts.items()
             ),
         )
         return self.folder.append_record(record)
@@ -166,3 +179,25 @@ class Journal:
             "provenance": {**provenance("cpu", "flower"), "flwr": version("flwr")},
         }
         self.folder.finish(result)
+
+
+def finite(value: float | None) -> float | None:
+    """A number that JSON can hold, or None."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def writable(verdict: Verdict) -> Verdict:
+    """A verdict without NaN or Inf."""
+    numbers: dict[str, Any] = {
+        field.name: finite(value)
+        for field in fields(verdict)
+        if isinstance(value := getattr(verdict, field.name), float)
+    }
+    return replace(verdict, **numbers)
+
+
+def warn(number: int, values: Mapping[str, float]) -> None:
+    """Say once a round what its line lacks, by Flower's number of the round."""
+    lost = [f"{k} is {v}" for k, v in values.items() if not math.isfinite(v)]
+    if lost:
+        log.warning("round %d: not written: %s", number, ", ".join(lost))

@@ -5,8 +5,11 @@ exception: no client can stop a round.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from logging import getLogger
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -18,13 +21,15 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as settings
 from torch import Tensor
 
-from fedward.flower.arrays import GlobalModel, Refused
+from fedward.flower.arrays import GlobalModel, Refused, negative
 from fedward.ops.distances import row_norms
 from fedward.protocol import Verdict
 from fedward.settings import STRICT
 
 REASON_CHARACTERS = 200
 """Longest text of a client that is repeated in a verdict."""
+
+log = getLogger("fedward.flower")
 
 
 @settings(frozen=True, kw_only=True, config=STRICT)
@@ -87,10 +92,31 @@ class Asked:
             {message: node for message, node in pairs if message},
         )
 
-    def sender(self, reply: Message) -> int:
-        """The node that a reply comes from."""
-        claimed = reply.metadata.src_node_id
-        return self.messages.get(reply.metadata.reply_to_message_id, claimed)
+    def by_sender(self, replies: Iterable[Message]) -> dict[int, list[Message]]:
+        """Replies by the node that they come from, in ascending order.
+
+        One that answers no message of the round is dropped if it bears the name of a node
+        that was asked: it must not count as that node's second.
+        """
+        found: dict[int, list[Message]] = {}
+        for reply in replies:
+            claimed = reply.metadata.src_node_id
+            node = self.messages.get(reply.metadata.reply_to_message_id)
+            if node is None and self.messages and claimed in self.nodes:
+                log.warning("a reply named node %d answers no message: dropped", claimed)
+                continue
+            found.setdefault(claimed if node is None else node, []).append(reply)
+        return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """What is kept of one reply beside its update."""
+
+    node: int
+    samples: float
+    buffers: Mapping[str, NDArray[Any]]
+    metrics: Mapping[str, float]
 
 
 def receive(
@@ -109,44 +135,38 @@ def receive(
         weight_key: where a reply holds its sample count.
         limits: what is absurd.
     """
-    by_node: dict[int, list[Message]] = {}
-    for reply in replies:
-        by_node.setdefault(asked.sender(reply), []).append(reply)
-    refused = {node: "no reply in time" for node in asked.nodes}
+    by_node = asked.by_sender(replies)
+    refused = dict.fromkeys(asked.nodes - by_node.keys(), "no reply in time")
     updates = model.params.new_empty(len(by_node), model.layout.params)
     size = max(1.0, float(row_norms(model.params[None])[0]))
-    kept: list[int] = []
-    weights, buffers, metrics = [], [], []
-    for node in sorted(by_node):
-        refused.pop(node, None)
+    kept: list[_Usable] = []
+    for node, answers in by_node.items():
         try:
-            if node not in asked.nodes:
-                raise Refused("the node was not asked this round")
-            if len(by_node[node]) > 1:
-                raise Refused(f"{len(by_node[node])} replies instead of one")
-            content = _content(by_node[node][0], node, limits)
-            row = updates[len(kept)]
-            held = _buffers(content, model, row, size, limits)
-            samples, others = _numbers(content, weight_key, limits)
+            content = _content(answers, node, asked, limits)
+            buffers = _buffers(content, model, updates[len(kept)], size, limits)
+            samples, metrics = _numbers(content, weight_key, limits)
+            kept.append(_Usable(node, samples, buffers, metrics))
         except Refused as refusal:
             refused[node] = str(refusal)
-            continue
-        kept.append(node)
-        buffers.append(held)
-        weights.append(samples)
-        metrics.append(others)
     return Received(
-        nodes=tuple(kept),
+        nodes=tuple(usable.node for usable in kept),
         updates=updates[: len(kept)],
-        weights=torch.tensor(weights, dtype=torch.float32),
-        buffers=tuple(buffers),
-        metrics=tuple(metrics),
+        weights=torch.tensor([usable.samples for usable in kept], dtype=torch.float32),
+        buffers=tuple(usable.buffers for usable in kept),
+        metrics=tuple(usable.metrics for usable in kept),
         refused={n: Verdict(accepted=False, reason=why) for n, why in refused.items()},
     )
 
 
-def _content(reply: Message, node: int, limits: Limits) -> RecordDict:
-    """What a reply holds, if it is not an error, not another's and not a burden."""
+def _content(
+    replies: Sequence[Message], node: int, asked: Asked, limits: Limits
+) -> RecordDict:
+    """What a node's reply holds, if it was asked and its only reply is no burden."""
+    if node not in asked.nodes:
+        raise Refused("the node was not asked this round")
+    if len(replies) > 1:
+        raise Refused(f"{len(replies)} replies instead of one")
+    reply = replies[0]
     if reply.has_error():
         raise Refused(f"the client failed: {printable(reply.error.reason)}")
     if reply.metadata.src_node_id != node:
@@ -196,6 +216,8 @@ def _buffers(
         arrays[name] = arrays[name].copy()
         if not np.all(np.abs(arrays[name].astype(np.float64)) <= limits.magnitude):
             raise Refused(f"array {name!r} holds NaN or absurd values")
+        if negative(name, arrays[name], model.buffers[name]):
+            raise Refused(f"array {name!r} holds negative values")
     return {name: arrays[name] for name in model.buffers}
 
 
@@ -223,15 +245,21 @@ def _numbers(
 
 
 def mean_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Unweighted means of the numbers that all clients reported; claims, not facts."""
-    if not metrics:
-        return {}
-    shared = set(metrics[0]).intersection(*metrics[1:])
-    return {key: sum(m[key] for m in metrics) / len(metrics) for key in sorted(shared)}
+    """Unweighted means of what at least half of the clients report; claims, not facts.
+
+    So a minority can neither take a metric away nor bring one in. A mean is over those who
+    report it, and exact: however large the values, it is not infinite.
+    """
+    reporting = Counter(name for numbers in metrics for name in numbers)
+    return {
+        name: mean(numbers[name] for numbers in metrics if name in numbers)
+        for name in sorted(reporting)
+        if 2 * reporting[name] >= len(metrics)
+    }
 
 
 def usable_evaluations(
-    replies: Iterable[Message], weight_key: str, limits: Limits
+    replies: Iterable[Message], asked: Asked, weight_key: str, limits: Limits
 ) -> tuple[list[Message], dict[int, str]]:
     """Evaluation replies that cannot stop or steer the server, and who was refused why.
 
@@ -241,15 +269,11 @@ def usable_evaluations(
     """
     held: dict[int, tuple[Message, dict[str, float]]] = {}
     refused: dict[int, str] = {}
-    for reply in sorted(replies, key=lambda reply: reply.metadata.src_node_id):
-        node = reply.metadata.src_node_id
+    for node, answers in asked.by_sender(replies).items():
         try:
-            if node in held or node in refused:
-                raise Refused("several replies instead of one")
-            _, numbers = _numbers(_content(reply, node, limits), weight_key, limits)
-            held[node] = (reply, numbers)
+            content = _content(answers, node, asked, limits)
+            held[node] = (answers[0], _numbers(content, weight_key, limits)[1])
         except Refused as refusal:
-            held.pop(node, None)
             refused[node] = str(refusal)
     names = [tuple(sorted(numbers)) for _, numbers in held.values()]
     common = max(sorted(set(names)), key=names.count, default=())

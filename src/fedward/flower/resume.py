@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fedward.defenses import DEFENSES
 from fedward.flower.journal import Decided, Journal
-from fedward.flower.state import ServerState, restore_strategy, strategy_arrays
+from fedward.flower.state import ServerState
+from fedward.flower.wrapped import restore_strategy, strategy_arrays, title
 from fedward.protocol import Defense
 from fedward.settings import UnknownName, as_table
 
@@ -29,7 +30,7 @@ class Progress:
         self._strategy = strategy
         self._settings: dict[str, Any] = {
             "defense": defense_table(defense),
-            "strategy": type(strategy).__name__,
+            "strategy": title(strategy),
             "seed": seed,
         }
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from flwr.app import Array, ArrayRecord
-from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -43,21 +42,6 @@ class ServerState:
     strategy: Mapping[str, Any]
     lines: Mapping[str, int]
     settings: Mapping[str, Any]
-
-
-def strategy_arrays(strategy: Strategy) -> dict[str, Any]:
-    """The attributes of a strategy that hold arrays: momenta, second moments, models.
-
-    Arrays, records, and non-empty lists and dictionaries of arrays are found; numbers are
-    settings, which a restarted server may change.
-    """
-    return {name: value for name, value in vars(strategy).items() if _kind(value)}
-
-
-def restore_strategy(strategy: Strategy, held: Mapping[str, Any]) -> None:
-    """Put the arrays back."""
-    for name, value in held.items():
-        setattr(strategy, name, value)
 
 
 def save_state(path: Path, state: ServerState) -> None:
@@ -101,7 +85,7 @@ def load_state(path: Path) -> ServerState:
     )
 
 
-def _kind(value: Any) -> str | None:
+def array_kind(value: Any) -> str | None:
     """How a value holds arrays, or None if it does not."""
     if isinstance(value, ArrayRecord):
         return "record"
@@ -121,7 +105,7 @@ def _all_arrays(values: Any) -> bool:
 
 def _flatten(prefix: str, value: Any, into: Arrays) -> dict[str, Any]:
     """Add the arrays under names with this prefix; the form, to find them again."""
-    kind = _kind(value) or "dict"
+    kind = array_kind(value) or "dict"
     if kind == "record":
         items = {name: array.numpy() for name, array in value.items()}
     elif kind == "dict":

@@ -6,16 +6,21 @@ sees a single reply a round: the model after the defended update.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import (
+    ArrayRecord,
+    ConfigRecord,
+    Message,
+    Metadata,
+    MetricRecord,
+    RecordDict,
+)
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
@@ -33,16 +38,12 @@ from fedward.flower.replies import (
 )
 from fedward.flower.resume import Progress
 from fedward.flower.sampling import SortedNodes, seeded
-from fedward.protocol import Aggregation, Defense, Round, hold
-from fedward.seeds import derive, stream
-
-CHOOSERS = frozenset({"Bulyan", "FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum"})
-"""Flower's strategies that choose among the replies themselves; they would see one. Names,
-because the first releases with this interface have none of them."""
+from fedward.flower.verdicts import accepted, decide, withheld
+from fedward.flower.wrapped import check, remembered, setting, title
+from fedward.protocol import Aggregation, Defense
+from fedward.seeds import derive
 
 log = getLogger("fedward.flower")
-
-T = TypeVar("T")
 
 Evaluate = Callable[[int, ArrayRecord], MetricRecord | None]
 
@@ -75,7 +76,7 @@ class Defended(Strategy):
 
     Raises:
         TypeError: if strategy or defence is not one.
-        ValueError: if the strategy chooses among the replies itself.
+        ValueError: if the strategy, or one inside it, needs the clients' own replies.
     """
 
     def __init__(
@@ -94,11 +95,7 @@ class Defended(Strategy):
             raise TypeError(f"Defended needs a Flower strategy, got {strategy!r}")
         if isinstance(defense, type) or not isinstance(defense, Defense):
             raise TypeError(f"Defended needs a defense such as Fedward(), got {defense!r}")
-        if CHOOSERS & {made.__name__ for made in type(strategy).__mro__}:
-            raise ValueError(
-                f"{type(strategy).__name__} chooses among the replies itself; wrap "
-                "FedAvg or another that applies their mean, and pass the rule as defense"
-            )
+        check(strategy)
         self.strategy = strategy
         self.defense = defense
         self.seed = seed
@@ -106,9 +103,10 @@ class Defended(Strategy):
         self.limits = limits
         self.journal = None if folder is None else Journal.at(folder, attackers)
         self.progress = Progress(strategy, defense, seed)
-        self._weight_key: str = getattr(strategy, "weighted_by_key", "num-examples")
-        self._arrays_key: str = getattr(strategy, "arrayrecord_key", "arrays")
+        self._weight_key = setting(strategy, "weighted_by_key", "num-examples")
+        self._arrays_key = setting(strategy, "arrayrecord_key", "arrays")
         self._sent: Sent | None = None
+        self._evaluating: tuple[Metadata, ...] = ()
         self.decided: Decided | None = None
 
     def summary(self) -> None:
@@ -121,7 +119,7 @@ class Defended(Strategy):
         grid: Grid,
         initial_arrays: ArrayRecord,
         num_rounds: int = 3,
-        timeout: float = 3600,
+        timeout: float = 3600.0,
         train_config: ConfigRecord | None = None,
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Evaluate | None = None,
@@ -136,23 +134,12 @@ class Defended(Strategy):
             ValueError: if the folder belongs to a deployment with other settings.
             RunLocked: if another process writes the folder.
         """
-        journal, progress = self.journal, self.progress
+        journal = self.journal
         with nullcontext() if journal is None else journal.locked():
-            arrays = progress.take_up(journal, initial_arrays, num_rounds)
-            done = progress.before
+            arrays = self.progress.take_up(journal, initial_arrays, num_rounds)
+            done = self.progress.before
             if done:
                 log.warning("going on after round %d, which was finished before", done)
-
-            def finish(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-                """Flower calls this last in every round, and once before the first."""
-                began = time.perf_counter()
-                number = server_round + done
-                measured = evaluate_fn(number, arrays) if evaluate_fn else None
-                if server_round:
-                    evaluated = time.perf_counter() - began
-                    progress.finish(journal, arrays, self.decided, measured, evaluated)
-                return measured
-
             result = super().start(
                 grid=grid,
                 initial_arrays=arrays,
@@ -160,13 +147,28 @@ class Defended(Strategy):
                 timeout=timeout,
                 train_config=train_config,
                 evaluate_config=evaluate_config,
-                evaluate_fn=finish,
+                evaluate_fn=self._finishing(evaluate_fn),
             )
             if not result.arrays:
                 result.arrays = arrays
             if journal is not None:
                 journal.finish(result.arrays)
         return shifted(result, done)
+
+    def _finishing(self, evaluate: Evaluate | None) -> Evaluate:
+        """The server's evaluation, and the end of the round that it measures."""
+
+        def finish(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+            """Flower calls this last in every round, and once before the first."""
+            began = time.perf_counter()
+            number = server_round + self.progress.before
+            measured = evaluate(number, arrays) if evaluate else None
+            if server_round:
+                seconds = time.perf_counter() - began
+                self.progress.finish(self.journal, arrays, self.decided, measured, seconds)
+            return measured
+
+        return finish
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -194,12 +196,13 @@ class Defended(Strategy):
         began = time.perf_counter()
         asked = Asked.of(message.metadata for message in sent.messages)
         received = receive(replies, asked, sent.model, self._weight_key, self.limits)
-        decided = self._decide(number - 1, sent.model, received)
+        memory = self.progress.memory
+        decided = decide(self.defense, received, sent.model, number - 1, self.seed, memory)
         arrays, metrics = None, MetricRecord()
         if decided.held is None:
-            arrays, metrics = self._apply(number, sent, received, decided)
-            if arrays is None:
-                decided = _withheld(decided, "the new model would hold NaN or Inf")
+            arrays, metrics, reason = self._apply(number, sent, received, decided)
+            if reason is not None:
+                decided = withheld(decided, reason, memory)
         self.progress.memory = dict(decided.memory)
         verdicts = dict(zip(received.nodes, decided.verdicts, strict=True))
         seconds = {"train": began - sent.began, "defend": time.perf_counter() - began}
@@ -219,81 +222,53 @@ class Defended(Strategy):
         """As the wrapped strategy does."""
         number = server_round + self.progress.before
         with seeded(derive(self.seed, "round", number - 1, "evaluation")):
-            return list(
-                self.strategy.configure_evaluate(number, arrays, config, SortedNodes(grid))
+            asked = self.strategy.configure_evaluate(
+                number, arrays, config, SortedNodes(grid)
             )
+            messages = list(asked)
+        self._evaluating = tuple(message.metadata for message in messages)
+        return messages
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """As the wrapped strategy does, on the replies that cannot stop or steer it."""
-        usable, refused = usable_evaluations(replies, self._weight_key, self.limits)
+        asked, self._evaluating = Asked.of(self._evaluating), ()
+        usable, refused = usable_evaluations(replies, asked, self._weight_key, self.limits)
         for node, reason in refused.items():
             log.warning("evaluation of node %d is not used: %s", node, reason)
         number = server_round + self.progress.before
         return self.strategy.aggregate_evaluate(number, usable)
 
-    def _decide(self, index: int, model: GlobalModel, received: Received) -> Aggregation:
-        """Ask the defence, if there are enough updates."""
-        round = Round(
-            updates=received.updates,
-            weights=received.weights,
-            params=model.params,
-            layout=model.layout,
-            clients=torch.tensor([signed(n) for n in received.nodes], dtype=torch.int64),
-            index=index,
-            generator=stream(self.seed, "round", index, "defense"),
-            memory=self.progress.memory,
-        )
-        needs, usable = self.defense.needs, len(received.nodes)
-        if usable < needs:
-            name = type(self.defense).__name__
-            return hold(
-                round, f"{name} needs at least {needs} usable updates, got {usable}"
-            )
-        return self.defense(round)
-
     def _apply(
         self, number: int, sent: Sent, received: Received, decided: Aggregation
-    ) -> tuple[ArrayRecord | None, MetricRecord]:
-        """The wrapped strategy's answer to the defended model; None if not finite.
+    ) -> tuple[ArrayRecord | None, MetricRecord, str | None]:
+        """The model that the wrapped strategy makes of the defended one, and its metrics.
 
-        Buffers are not the wrapped strategy's business: momentum on a variance is nonsense.
+        If the model cannot be used, the reason is given in its place, and the strategy is
+        as it was. Buffers are not its business: momentum on a variance is nonsense.
         """
         model = sent.model
-        buffers = combine(_accepted(received.buffers, decided), model.buffers)
-        metrics = mean_metrics(_accepted(received.metrics, decided))
+        buffers = combine(accepted(received.buffers, decided), model.buffers)
+        metrics = mean_metrics(accepted(received.metrics, decided))
         content = RecordDict(
             {
                 self._arrays_key: model.moved(decided.update, buffers),
                 "metrics": MetricRecord({**metrics, self._weight_key: 1}),
             }
         )
+        put_back = remembered(self.strategy)
         reply = Message(content, reply_to=sent.messages[0])
-        arrays, told = self.strategy.aggregate_train(number, [reply])
+        # Its overflow is no news: the model is looked at, whatever made it infinite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            arrays, told = self.strategy.aggregate_train(number, [reply])
+        told = told or MetricRecord()
         if arrays is None:
-            return None, told or MetricRecord()
+            put_back()
+            return None, told, f"{title(self.strategy)} gave no model"
         values = {name: arrays[name].numpy() for name in model.names} | buffers
-        if not all(np.isfinite(values[name]).all() for name in model.layout.names):
-            return None, told or MetricRecord()
-        return to_record(values, model.names, model.dtypes), told or MetricRecord()
-
-
-def _accepted(values: Sequence[T], decided: Aggregation) -> list[T]:
-    """Those of the rows that are used."""
-    rows = zip(values, decided.verdicts, strict=True)
-    return [value for value, verdict in rows if verdict.accepted]
-
-
-def _withheld(decided: Aggregation, reason: str) -> Aggregation:
-    """The same decision, not applied; the rejected keep their own reasons."""
-    verdicts = tuple(
-        replace(verdict, accepted=False, reason=reason) if verdict.accepted else verdict
-        for verdict in decided.verdicts
-    )
-    return replace(decided, held=reason, verdicts=verdicts)
-
-
-def signed(node: int) -> int:
-    """Flower's 64 unsigned bits as the signed ones that a tensor holds."""
-    return node - (1 << 64) if node >= 1 << 63 else node
+        new = to_record(values, model.names, model.dtypes)
+        if not all(np.isfinite(new[name].numpy()).all() for name in model.layout.names):
+            put_back()
+            return None, told, "the new model would hold NaN or Inf"
+        return new, told, None
