@@ -149,6 +149,17 @@ class TestHostileReplies:
         assert reasons(strategy)[5] == "the reply names another node as its sender"
         assert reasons(strategy)[7] != reasons(strategy)[5]
 
+    def test_a_reply_to_no_message_is_not_the_others_second(self) -> None:
+        def stray(replies: list[Message]) -> list[Message]:
+            extra = Message(replies[0].content, reply_to=replies[0])
+            extra.metadata.__dict__["_src_node_id"] = 7
+            extra.metadata.__dict__["_reply_to_message_id"] = "nothing"
+            return [extra, *replies]
+
+        expected, _, _ = one_round(HONEST)
+        strategy, _, _ = one_round(HONEST, order=stray)
+        assert reasons(strategy) == reasons(expected)
+
     def test_a_node_that_was_not_asked_is_refused(self) -> None:
         def uninvited(replies: list[Message]) -> list[Message]:
             extra = Message(replies[0].content, reply_to=replies[0])
