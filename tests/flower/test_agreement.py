@@ -28,6 +28,7 @@ from fedward.simulation.rounds import federation, simulate
 from flower_mnist.client_app import app as client_app
 from flower_mnist.task import settings
 from tests.flower.grid import Client, Nodes, arrays_of
+from tests.flower.releases import needs_commands
 from tests.needs import missing
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flower-mnist"
@@ -81,7 +82,8 @@ def in_flower(
     """Verdicts by client in every round, and the parameters, with these node ids."""
     run = settings(config)
     fed = federation(run, load(config["data"]), Reference())
-    strategy = Recording(FedAvg(fraction_evaluate=0.0), defense=run.defense, seed=run.seed)
+    wrapped = FedAvg(fraction_evaluate=0.0, min_evaluate_nodes=0)
+    strategy = Recording(wrapped, defense=run.defense, seed=run.seed)
     grid = Nodes({node: client(place, config) for place, node in enumerate(nodes)})
     start = ArrayRecord(fed.model.state_dict())
     result = strategy.start(grid, start, num_rounds=run.rounds)
@@ -117,6 +119,7 @@ def test_other_node_ids_change_rounding_only() -> None:
 @pytest.mark.slow
 def test_flowers_own_simulation(tmp_path: Path) -> None:
     """``simulate.py`` of the example: one command, Flower's simulation runtime with Ray."""
+    needs_commands()
     if find_spec("ray") is None:
         missing("the extra 'simulation'")
     words = ["--data", "synthetic", "--rounds", "3", "--folder", str(tmp_path)]

@@ -32,6 +32,9 @@ from fedward.flower import Defended
 from fedward.protocol import Defense
 from lab import training
 from tests.flower.grid import Nodes, arrays_of, failed, record, reply, round_of, sent
+from tests.flower.releases import needs_commands
+
+needs_commands()
 
 HERE = Path(__file__).parent
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-sqlalchemy = pytest.importorskip(
-    "sqlalchemy", reason="this release of Flower is without it"
-)
-superlink = pytest.importorskip("superlink")
+from tests.flower.releases import needs_commands
+
+needs_commands()
+sqlalchemy: Any = pytest.importorskip("sqlalchemy")
+superlink: Any = pytest.importorskip("superlink")
 sql_mixin: Any = pytest.importorskip("flwr.supercore.sql_mixin")
 
 
