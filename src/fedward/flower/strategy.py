@@ -28,6 +28,7 @@ from fedward.defenses import Fedward
 from fedward.flower.arrays import BUFFERS, GlobalModel, combine, to_record
 from fedward.flower.figures import figures, shifted, tell
 from fedward.flower.journal import Decided, Journal
+from fedward.flower.punctual import Punctual
 from fedward.flower.replies import (
     Asked,
     Limits,
@@ -141,7 +142,7 @@ class Defended(Strategy):
             if done:
                 log.warning("going on after round %d, which was finished before", done)
             result = super().start(
-                grid=grid,
+                grid=Punctual(grid),
                 initial_arrays=arrays,
                 num_rounds=max(0, num_rounds - done),
                 timeout=timeout,
