@@ -10,10 +10,11 @@ import pytest
 from flwr.app import ConfigRecord, Message
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
+from hypothesis import given, strategies as st
 
 from fedward.defenses import FedAvg as Mean
 from fedward.flower import Defended
-from fedward.flower.punctual import FAILURES, REMOTE
+from fedward.flower.punctual import FAILURES, REMOTE, _Fetching
 from tests.flower.grid import Client, Nodes, record
 from tests.flower.rounds import HONEST, START, reasons
 
@@ -81,7 +82,7 @@ def half_sent(released: Event) -> Pull:
     """Announced, but its arrays never come."""
 
     def pull(message: Message) -> list[Message]:
-        assert released.wait(60)
+        assert released.wait(300)
         return []
 
     return pull
@@ -131,8 +132,8 @@ def test_the_stand_in_is_held_up_by_a_half_sent_reply_without_us(released: Event
 
 
 def test_a_half_sent_reply_holds_nobody_up(released: Event) -> None:
-    strategy, seconds = round_with(HttpGrid(HONEST, {30: half_sent(released)}), 1.0)
-    assert seconds < 10
+    strategy, seconds = round_with(HttpGrid(HONEST, {30: half_sent(released)}), 3.0)
+    assert seconds < 60
     assert reasons(strategy)[30] == "no reply in time"
     assert [node for node, why in reasons(strategy).items() if why is None] == sorted(
         set(HONEST) - {30}
@@ -141,8 +142,8 @@ def test_a_half_sent_reply_holds_nobody_up(released: Event) -> None:
 
 def test_the_round_ends_with_the_last_reply() -> None:
     late = {node: after(3, None, HONEST[node]) for node in (2, 7)}
-    strategy, seconds = round_with(HttpGrid(HONEST, late), timeout=60.0)
-    assert seconds < 30
+    strategy, seconds = round_with(HttpGrid(HONEST, late), timeout=600.0)
+    assert seconds < 60
     assert set(reasons(strategy).values()) == {None}
 
 
@@ -168,12 +169,12 @@ def test_a_reply_that_cannot_be_put_together_stops_nobody(
 ) -> None:
     poison = after(1000, ValueError("no such\nrecord"), HONEST[11])
     grid = HttpGrid(HONEST, {11: poison})
-    strategy, seconds = round_with(grid, timeout=60.0)
-    assert seconds < 30
+    strategy, seconds = round_with(grid, timeout=600.0)
+    assert seconds < 60
     assert reasons(strategy)[11] == "no reply in time"
     assert sum(why is None for why in reasons(strategy).values()) == len(HONEST) - 1
-    told = [r.getMessage() for r in caplog.records if "could not be fetched" in r.message]
-    assert len(told) == FAILURES
+    told = [r.getMessage() for r in caplog.records if "was not given out" in r.message]
+    assert len(told) >= FAILURES
     assert all("\n" not in text for text in told)
 
 
@@ -185,14 +186,36 @@ def test_when_nothing_can_be_fetched_the_error_is_the_answer() -> None:
         round_with(HttpGrid(HONEST, gone))
 
 
+@given(
+    timeout=st.floats(10, 7200), messages=st.integers(1, 100), start=st.floats(-1e6, 1e6)
+)
+def test_when_questions_are_asked(timeout: float, messages: int, start: float) -> None:
+    """Seldom in a slow round, often enough in a quick one, and once more before the end."""
+    clock = [start]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedward.flower.punctual.PAUSE", 3.0)
+        patch.setattr("fedward.flower.punctual.QUESTIONS", 10.0)
+        patch.setattr("time.monotonic", lambda: clock[0])
+        fetching = _Fetching(HttpGrid(HONEST, {}), messages, start + timeout)
+        pause = max(3.0, messages / 10)
+        last = elapsed = 0.0
+        while elapsed <= timeout:
+            last = elapsed
+            wait = fetching._next_wait()
+            assert pause <= wait <= max(pause, 0.1 * elapsed + 1e-6)
+            clock[0] += wait
+            elapsed = clock[0] - start
+    assert last >= timeout - 2 * pause - 1e-6
+
+
 def test_a_message_that_could_not_be_sent_is_not_waited_for() -> None:
     class Full(HttpGrid):
         def push_messages(self, messages: Iterable[Message]) -> Iterable[Any]:
             return [None, *list(super().push_messages(messages))[1:]]
 
     Full.__name__ = "HttpGrid"
-    strategy, seconds = round_with(Full(HONEST, {}), timeout=60.0)
-    assert seconds < 30
+    strategy, seconds = round_with(Full(HONEST, {}), timeout=600.0)
+    assert seconds < 60
     assert list(reasons(strategy).values()).count("no reply in time") == 1
 
 

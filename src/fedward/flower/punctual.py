@@ -23,13 +23,16 @@ REMOTE = frozenset({"GrpcGrid", "HttpGrid"})
 """Flower's grids that fetch replies from a SuperLink. Names, because they have moved."""
 
 PAUSE = 3.0
-"""Seconds between two questions for the same reply, as in Flower."""
+"""Fewest seconds between two questions for the same reply, as in Flower."""
+
+PATIENCE = 0.1
+"""So much of a round's time may pass between two; a slow round is not asked for often."""
 
 QUESTIONS = 10.0
 """Most questions a second for all replies together; each one writes to the database."""
 
 FAILURES = 3
-"""So many failed questions in a row for the same reply, and it is given up."""
+"""So many failed questions in a row, and the SuperLink does not give a reply out."""
 
 log = getLogger("fedward.flower")
 
@@ -45,71 +48,84 @@ class Punctual(SortedNodes):
     ) -> Iterable[Message]:
         """Send the messages; the replies that are complete when the time is up.
 
-        A question that fails is asked again, and a reply that cannot be fetched is left
+        A question that fails is asked again. A reply that cannot be put together is left
         out, like one that does not come.
 
         Raises:
-            Exception: the grid's own, if it is the only answer.
+            Exception: the grid's own, if it is the only answer to all messages.
         """
         if timeout is None or type(self._grid).__name__ not in REMOTE:
             return self._grid.send_and_receive(messages, timeout=timeout)
         # Flower gives None for a message that it could not push.
         asked = [number for number in self._grid.push_messages(messages) if number]
-        fetching = _Fetching(self._grid, max(PAUSE, len(asked) / QUESTIONS))
-        end = time.monotonic() + timeout
+        fetching = _Fetching(self._grid, len(asked), time.monotonic() + timeout)
         try:
-            return fetching.until(end, asked)
+            return fetching.replies(asked)
         finally:
             fetching.over.set()
 
 
 class _Fetching:
-    """Threads that each ask for one reply; those that wait for arrays are left behind."""
+    """Threads that each ask for one reply; those that wait for arrays are left behind.
 
-    def __init__(self, grid: Grid, pause: float) -> None:
+    Args:
+        messages: how many replies there may be.
+        end: when the round is due, by the monotonic clock.
+    """
+
+    def __init__(self, grid: Grid, messages: int, end: float) -> None:
         self.over = Event()
         self._grid = grid
-        self._pause = pause
-        self._came: Queue[list[Message] | Exception] = Queue()
+        self._pause = max(PAUSE, messages / QUESTIONS)
+        self._began, self._end = time.monotonic(), end
+        self._told: Queue[tuple[str, list[Message] | Exception]] = Queue()
 
-    def until(self, end: float, asked: list[str]) -> list[Message]:
-        """The replies to these messages before a moment of the monotonic clock."""
+    def replies(self, asked: list[str]) -> list[Message]:
+        """Those that have come when all have, when the time is up, or when all is lost."""
         for place, number in enumerate(asked):
             # Questions are spread over the pause, lest all come at the same moment.
             wait = self._pause * place / len(asked)
             # Python waits at its end for all threads but daemons.
             Thread(target=self._fetch, args=(number, wait), daemon=True).start()
         replies: list[Message] = []
-        failure: Exception | None = None
-        for _ in asked:
+        waiting, failed = set(asked), dict[str, Exception]()
+        while waiting - set(failed):
             try:
-                came = self._came.get(timeout=max(0.0, end - time.monotonic()))
+                left = max(0.0, self._end - time.monotonic())
+                number, told = self._told.get(timeout=left)
             except Empty:
-                break
-            if isinstance(came, Exception):
-                failure = came
-            else:
-                replies += came
-        if failure is not None and not replies:
-            raise failure
+                return replies
+            if isinstance(told, Exception):
+                failed[number] = told
+                continue
+            failed.pop(number, None)
+            if told:
+                waiting.remove(number)
+                replies += told
+        if failed and not replies:
+            raise next(iter(failed.values()))
         return replies
 
     def _fetch(self, number: str, wait: float) -> None:
-        """Ask for one reply until it is here, or given up, or the round is over."""
+        """Ask for one reply until it is here, or the round is over."""
         failures = 0
         while not self.over.wait(wait):
-            wait = self._pause
             try:
-                replies = list(self._grid.pull_messages([number]))
+                told: list[Message] | Exception
+                told = list(self._grid.pull_messages([number]))
+                failures = 0
             # Whatever a client's bytes or a busy server make Flower raise.
             except Exception as failure:
-                failures += 1
-                log.warning("a reply could not be fetched: %s", printable(repr(failure)))
-                if failures == FAILURES:
-                    self._came.put(failure)
-                    return
-                continue
-            failures = 0
-            if replies:
-                self._came.put(replies)
+                told, failures = failure, failures + 1
+                log.warning("a reply was not given out: %s", printable(repr(failure)))
+            if failures in (0, FAILURES):
+                self._told.put((number, told))
+            if isinstance(told, list) and told:
                 return
+            wait = self._next_wait()
+
+    def _next_wait(self) -> float:
+        """Seconds until the next question; the last one is just before the end."""
+        now = time.monotonic()
+        slow = PATIENCE * (now - self._began)
+        return max(self._pause, min(slow, self._end - now - self._pause))
