@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Message
-from flwr.serverapp.strategy import FedAvgM
 
 from fedward.defenses import FedAvg as Mean
 from fedward.flower import Defended
 from tests.flower.grid import Client, Nodes, arrays_of, record, reply, sent
+from tests.flower.releases import FedAvgM
 from tests.flower.rounds import (
     BUFFERS,
     HONEST,

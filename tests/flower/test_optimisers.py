@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, Message, MetricRecord
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, Strategy
+from flwr.serverapp.strategy import FedAdam, FedAvg, Strategy
 
 from fedward.defenses import FedAvg as Mean
 from fedward.flower import Defended
@@ -17,6 +17,7 @@ from fedward.flower.journal import Decided
 from fedward.flower.state import load_state
 from fedward.protocol import Round
 from tests.flower.grid import Client, Nodes, arrays_of, draw, moving, record, round_of
+from tests.flower.releases import FedAvgM
 from tests.flower.rounds import HONEST, SHAPES, START, honest, same
 
 
@@ -135,7 +136,8 @@ class TestWithheld:
 
     def test_a_server_that_is_started_again_is_not_spoiled(self, tmp_path: Path) -> None:
         def momentum() -> Strategy:
-            return FedAvgM(fraction_evaluate=0.0, server_momentum=0.9)
+            made: Strategy = FedAvgM(fraction_evaluate=0.0, server_momentum=0.9)
+            return made
 
         steps = (20_000, 10_000, -1_000)
         _, whole = halves(momentum(), *steps)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, Message, MetricRecord
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, Strategy
+from flwr.serverapp.strategy import FedAdam, FedAvg, Strategy
 from safetensors import SafetensorError
 
 from fedward.defenses import AFA, FedAvg as Mean, Fedward
@@ -18,6 +18,7 @@ from fedward.flower.state import (
 )
 from fedward.simulation.folder import RunLocked, read_lines
 from tests.flower.grid import Client, Nodes, draw, moving, record, round_of, sent
+from tests.flower.releases import FedAvgM, needs_scalars
 from tests.flower.rounds import BUFFERS, HONEST, SHAPES, START, Around, same
 
 MODEL = {**START, **BUFFERS}
@@ -70,10 +71,15 @@ def run(
     return result, grid.asked
 
 
+def adaptive() -> FedAdam:
+    needs_scalars()
+    return FedAdam(fraction_evaluate=0.0)
+
+
 MAKERS: dict[str, Callable[[], Strategy]] = {
     "FedAvg": lambda: FedAvg(fraction_evaluate=0.0),
     "FedAvgM": lambda: FedAvgM(fraction_evaluate=0.0, server_momentum=0.9),
-    "FedAdam": lambda: FedAdam(fraction_evaluate=0.0),
+    "FedAdam": adaptive,
     "around FedAvgM": lambda: Around(MAKERS["FedAvgM"]()),
     "sampled": lambda: FedAvg(fraction_evaluate=0.0, fraction_train=0.75),
 }

@@ -6,7 +6,7 @@ import flwr.serverapp.strategy as flower
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, FedProx, Strategy
+from flwr.serverapp.strategy import FedAdam, FedAvg, Strategy
 
 from fedward.flower import Defended
 from fedward.flower.wrapped import (
@@ -19,6 +19,7 @@ from fedward.flower.wrapped import (
     title,
 )
 from tests.flower.grid import arrays_of
+from tests.flower.releases import FedAvgM, released
 from tests.flower.rounds import Around
 
 UNFIT: dict[str, dict[str, Any]] = {
@@ -40,9 +41,7 @@ PRIVATE = [
 
 def made(name: str) -> Strategy:
     """One of Flower's strategies, if this release has it."""
-    if not hasattr(flower, name):
-        pytest.skip(f"this release of Flower has no {name}")
-    maker = getattr(flower, name)
+    maker = released(name)
     if name not in PRIVATE:
         return maker(**UNFIT[name])  # type: ignore[no-any-return]
     clipping = {"clipping_norm": 1.0} if "Fixed" in name else {}
@@ -77,7 +76,7 @@ class TestUnfit:
     )
     def test_the_others_are_not(self, name: str) -> None:
         options = {"proximal_mu": 0.1} if name == "FedProx" else {}
-        check(Around(getattr(flower, name)(**options)))
+        check(Around(released(name)(**options)))
 
     def test_every_strategy_of_this_release_has_been_thought_of(self) -> None:
         fit = {"FedAdagrad", "FedAdam", "FedAvg", "FedAvgM", "FedProx", "FedYogi"}
@@ -96,7 +95,7 @@ class TestNested:
         assert title(inner) == "FedAvgM"
 
     def test_settings_are_those_of_the_outermost_that_has_them(self) -> None:
-        inner = FedProx(proximal_mu=0.1, weighted_by_key="beds")
+        inner = released("FedProx")(proximal_mu=0.1, weighted_by_key="beds")
         assert setting(Around(inner), "weighted_by_key", "samples") == "beds"
         assert setting(Around(inner), "unheard_of", "samples") == "samples"
 
