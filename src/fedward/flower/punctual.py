@@ -3,8 +3,9 @@
 A SuperNode announces a reply first and brings its arrays after. Flower's grids (1.21 to
 1.42) fetch announced replies one after the other and wait for their arrays without a look
 at the round's timeout: in 1.41 for three minutes after the sender's last sign of life, and
-for up to two hours if it keeps sending a little. A reply that cannot be put together ends the run.
-So a client that dies while it sends, or means harm, would hold up or stop everybody.
+for up to two hours if it keeps sending a little. A reply that cannot be put together ends
+the run. So a client that dies while it sends, or means harm, would hold up or stop
+everybody.
 """
 
 import time
