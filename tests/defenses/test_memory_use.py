@@ -1,7 +1,4 @@
-"""What defences hold beside the updates: at most a quarter of them.
-
-FedCC is not among them: it holds ten rows' worth of its one layer, however many clients.
-"""
+"""What defences hold beside the updates: at most a quarter of them."""
 
 import os
 import subprocess
@@ -62,6 +59,8 @@ NAMES = (
     "multi-krum",
     "rfa",
     "foolsgold",
+    "fedcc",
+    "fedcc-layerwise",
     "fedward",
 )
 

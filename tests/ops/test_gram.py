@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -6,10 +8,12 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from fedward.ops.blocks import WIDTH
+from fedward.ops.distances import row_norms
 from fedward.ops.gram import (
     cosines,
     distances_to_combination,
     gram,
+    model_gram,
     shortest_row,
     squared_distances,
 )
@@ -108,3 +112,83 @@ def test_enormous_rows_do_not_overflow() -> None:
     rows = 1e30 * right_angle
     torch.testing.assert_close(cosines(gram(rows)), cosines(gram(right_angle)))
     assert squared_distances(rows).isfinite().all()
+
+
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("gram", "distances"):
+        monkeypatch.setattr(f"fedward.ops.{module}.gram_loops", lambda: None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("clients", [1, 3, 4, 13])
+def test_inner_products_are_numpys(clients: int, dtype: torch.dtype) -> None:
+    """Round the size of a tile of rows, and of a part of the columns."""
+    generator = torch.Generator().manual_seed(clients)
+    rows = torch.randn(clients, WIDTH + 517, generator=generator).to(dtype)
+    shift = torch.randn(WIDTH + 517, generator=generator)
+    moved = rows.double().numpy() + shift.double().numpy()
+    expected, size = moved @ moved.T, float((moved**2).sum())
+    np.testing.assert_allclose(gram(rows, shift), expected, atol=1e-13 * size)
+    view = torch.stack([rows, rows], dim=1)[:, 0]
+    assert gram(view, shift).equal(gram(rows, shift))
+    assert gram(rows.T.contiguous().T, shift).shape == (clients, clients)
+
+
+@pytest.mark.usefixtures("without_numba")
+def test_without_numba() -> None:
+    test_worked_case()
+    test_inner_products_are_numpys(4, torch.float32)
+    rows, params = torch.randn(5, 40), torch.randn(40)
+    assert model_gram(rows, params, row_norms(rows)).equal(gram(rows, params))
+
+
+def models(spread: float, far: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Updates with much in common, two of them equal, one much longer; and a model."""
+    generator = torch.Generator().manual_seed(seed)
+    common = torch.randn(1, 9000, generator=generator)
+    updates = 0.05 * (common + spread * torch.randn(9, 9000, generator=generator))
+    updates[4], updates[7] = updates[1], far * updates[7]
+    return updates, torch.randn(9000, generator=generator)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("far", [1.0, 1e6, 1e25])
+def test_products_of_models_are_as_near_as_they_say(spread: float, far: float) -> None:
+    updates, params = models(spread, far)
+    norms = row_norms(updates)
+    found, expected = model_gram(updates, params, norms), gram(updates, params)
+    apart = (found - expected).abs() / (norms[:, None] * norms)
+    # The measured error, and what float64 loses of a product with a long model.
+    lost = 1e-13 * expected.abs() / (norms[:, None] * norms)
+    assert (apart <= 1e-7 + lost).all()
+    assert found.equal(found.T)
+    assert found[1].equal(found[4])
+    assert found[1, 1] == found[1, 4] == found[4, 4]
+
+
+@pytest.mark.parametrize("products", [gram, lambda u, g: model_gram(u, g, row_norms(u))])
+def test_bits_move_with_the_rows_and_not_with_the_threads(
+    products: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    updates = torch.randn(11, 5 * WIDTH + 3, generator=generator)
+    params = torch.randn(5 * WIDTH + 3, generator=generator)
+    found, order = products(updates, params), torch.randperm(11, generator=generator)
+    assert products(updates[order], params).equal(found[order][:, order])
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert products(updates, params).equal(found)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_model_that_vanishes_is_done_in_double_precision() -> None:
+    updates, params = models(1.0, 1.0)
+    updates[2] = -params
+    updates[3] = -params + 1e-4 * updates[3]
+    found = model_gram(updates, params, row_norms(updates))
+    assert found.equal(gram(updates, params))
+    assert not found[2].any()

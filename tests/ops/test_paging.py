@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedward.ops import blocks, means, signatures as signing
+from fedward.ops import blocks, distances, gram as products, means, signatures as signing
 from fedward.ops.blocks import column_blocks
 from fedward.ops.distances import row_norms
 from fedward.ops.means import weighted_sum
@@ -53,12 +53,13 @@ def test_walks_over_columns_release_and_change_nothing(
     mapped: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Mapped | None] = []
-    for module in (blocks, means, signing):
+    for module in (blocks, distances, products, means, signing):
         monkeypatch.setattr(module, "release", seen.append)
     assert torch.cat(list(column_blocks(mapped, 10_000)), dim=1).equal(ROWS)
     # 16,384 columns of float32 fill a window: every block but the first, and at the end.
     assert seen == [mapping_of(mapped)] * 4
     assert row_norms(mapped).equal(row_norms(ROWS))
+    assert products.gram(mapped).equal(products.gram(ROWS))
     weights = torch.tensor([0.5, 0.0, 2.0])
     assert weighted_sum(mapped, weights).equal(weighted_sum(ROWS, weights))
     assert len(seen) > 4

@@ -148,10 +148,10 @@ def similarities(round: Round, layer: str) -> Float64[Tensor, " clients"]:
     """Kernel CKA of every local model's layer with the global model's."""
     columns = round.layout.columns(layer)
     shape = round.layout.shapes[round.layout.names.index(layer)]
-    current = round.params[columns].double()
-    reference = centred_rbf(current.view(shape[0], -1))
+    current = round.params[columns].view(shape[0], -1)
+    reference = centred_rbf(current)
     scores = [
-        cka(reference, centred_rbf((current + row[columns].double()).view(shape[0], -1)))
+        cka(reference, centred_rbf(row[columns].view(shape[0], -1), current))
         for row in round.updates
     ]
     return torch.tensor(scores, dtype=torch.float64)

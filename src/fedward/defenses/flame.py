@@ -19,7 +19,7 @@ from fedward.ops.auto_optics import Group
 from fedward.ops.clipping import clip_bound, clip_factors
 from fedward.ops.clusters import hdbscan_group
 from fedward.ops.distances import row_norms
-from fedward.ops.gram import cosines, gram
+from fedward.ops.gram import cosines, model_gram
 from fedward.ops.group_distances import mean_distances_to
 from fedward.ops.means import weighted_sum
 from fedward.ops.noise import gaussian
@@ -44,8 +44,9 @@ class Flame:
     @screened
     def __call__(self, round: Round) -> Aggregation:
         """Mean of the majority's clipped updates plus noise; shape (params,)."""
-        distances = model_distances(round)
-        return _aggregate(round, distances, hdbscan_group(distances), self.noise)
+        norms = row_norms(round.updates)
+        distances = model_distances(round, norms)
+        return _aggregate(round, norms, distances, hdbscan_group(distances), self.noise)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -69,14 +70,17 @@ class FlameAuthors:
     @screened
     def __call__(self, round: Round) -> Aggregation:
         """Mean of the majority's clipped updates plus noise; shape (params,)."""
-        distances = model_distances(round)
+        norms = row_norms(round.updates)
+        distances = model_distances(round, norms)
         group = hdbscan_group(mutual_reachability(distances, self.alpha))
-        return _aggregate(round, distances, group, self.noise)
+        return _aggregate(round, norms, distances, group, self.noise)
 
 
-def model_distances(round: Round) -> Float64[Tensor, "clients clients"]:
-    """Cosine distances of the local models, one minus the cosine."""
-    return 1 - cosines(gram(round.updates, shift=round.params))
+def model_distances(
+    round: Round, norms: Float64[Tensor, " clients"]
+) -> Float64[Tensor, "clients clients"]:
+    """Cosine distances of the local models, one minus the cosine, from updates' norms."""
+    return 1 - cosines(model_gram(round.updates, round.params, norms))
 
 
 def mutual_reachability(
@@ -95,13 +99,13 @@ def mutual_reachability(
 
 def _aggregate(
     round: Round,
+    norms: Float64[Tensor, " clients"],
     distances: Float64[Tensor, "clients clients"],
     group: Group,
     noise: float,
 ) -> Aggregation:
     """Lines 8 to 14; the bound is the median norm of all clients, not of the accepted."""
     members = group.members
-    norms = row_norms(round.updates)
     bound = clip_bound(norms, len(norms), "median")
     factors = clip_factors(norms, bound)
     gaps = mean_distances_to(distances, members)

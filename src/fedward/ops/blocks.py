@@ -1,8 +1,12 @@
 """Walking over the columns of a matrix that may be larger than memory."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from jaxtyping import Shaped
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedward.ops.paging import mapping_of, release
@@ -33,3 +37,34 @@ def column_blocks(
                 read = block.shape[1] * block.itemsize
         yield block
     release(mapped)
+
+
+def flat_rows(
+    matrix: Float[Tensor, "rows columns"],
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]] | None:
+    """The memory that rows lie in, and where in it each begins.
+
+    None if loops cannot read it: not single or double precision, or a row not in one piece.
+    """
+    readable = matrix.dtype in (torch.float32, torch.float64) and matrix.stride(1) == 1
+    if matrix.device.type != "cpu" or not readable:
+        return None
+    columns, stride = matrix.shape[1], matrix.stride(0)
+    flat = matrix.detach().as_strided(((len(matrix) - 1) * stride + columns,), (1,))
+    return flat.numpy(), np.arange(len(matrix)) * stride
+
+
+def resident_width(
+    matrix: Shaped[Tensor, "rows columns"], width: int, readers: int, multiple: int
+) -> int:
+    """Columns to read before `release`: ``width`` of ordinary memory, a mapped one's fewer.
+
+    Args:
+        readers: rows that are read at the same time, by all threads.
+        multiple: what the result is a multiple of if it is less than ``width``.
+    """
+    mapped = mapping_of(matrix)
+    if mapped is None:
+        return width
+    allowed = mapped.for_each(readers) // matrix.itemsize
+    return min(width, max(1, allowed // multiple) * multiple)

@@ -14,14 +14,21 @@ SAME = 1e-12
 
 def centred_rbf(
     rows: Float[Tensor, "examples features"],
+    shift: Float[Tensor, "examples features"] | None = None,
 ) -> Float64[Tensor, "examples examples"]:
     """H K H with K = exp(-d^2 / (2 s^2)) and s^2 the median non-zero squared distance.
 
-    All zero when no two rows differ.
+    All zero when no two rows differ. Beside the result's size it holds one float64 copy.
+
+    Args:
+        shift: added to the rows, in float64.
     """
-    wide = rows.double() - rows.double().mean(dim=0)
-    lengths = wide.square().sum(dim=1)
-    squares = (lengths[:, None] + lengths - 2 * wide @ wide.T).clamp(min=0)
+    wide = rows.to(torch.float64, copy=True)
+    if shift is not None:
+        wide += shift
+    wide -= wide.mean(dim=0)
+    lengths = torch.cat([row.square().sum(dim=1) for row in torch.split(wide, 16)])
+    squares = (lengths[:, None] + lengths - 2 * (wide @ wide.T)).clamp(min=0)
     squares.fill_diagonal_(0)
     above = squares[torch.triu(torch.ones_like(squares, dtype=torch.bool), diagonal=1)]
     apart = above[above > SAME * squares.max()]

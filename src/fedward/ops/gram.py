@@ -1,23 +1,54 @@
 """Inner products of rows in one pass; distances, cosines and medians follow from them.
 
-Float64 inside and in narrow blocks of columns, so beside the updates only a block is held.
+In narrow blocks of columns, so beside the updates only a block is held; float64 inside, but
+for what `model_gram` says of itself.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fedward.ops.blocks import WIDTH, column_blocks
+from fedward.ops.blocks import WIDTH, column_blocks, flat_rows, resident_width
 from fedward.ops.distances import row_norms
+from fedward.ops.kernels import gram_loops, spread
+from fedward.ops.paging import mapping_of, release
 
 CANCELLED = 1e-4
 """Share of |x|^2 + |y|^2 below which a squared distance has lost too many digits."""
+
+VANISHED = 1e-2
+"""Share of |g|^2 + |u|^2 below which |g + u|^2 has too few digits in single precision."""
+
+PARTS = 16
+"""Most ranges of columns that are summed apart, whatever the number of threads."""
+
+Products = NDArray[np.float64]
 
 
 def gram(
     updates: Float[Tensor, "clients params"], shift: Float[Tensor, " params"] | None = None
 ) -> Float64[Tensor, "clients clients"]:
     """Inner products of the rows, ``shift`` added to every row first."""
+    readable = flat_rows(updates)
+    loops = None if readable is None else gram_loops()
+    if readable is None or loops is None:
+        return _gram_by_blocks(updates, shift)
+    flat, offsets = readable
+    added = _vector(updates.new_zeros(updates.shape[1]) if shift is None else shift)
+    return torch.from_numpy(
+        _in_parts(updates, lambda b, e: loops.shifted(flat, offsets, added, b, e))
+    )
+
+
+def _gram_by_blocks(
+    updates: Float[Tensor, "clients params"], shift: Float[Tensor, " params"] | None
+) -> Float64[Tensor, "clients clients"]:
+    """The same without Numba, on any device."""
     products = torch.zeros(len(updates), len(updates), dtype=torch.float64)
     start = 0
     for block in column_blocks(updates):
@@ -27,6 +58,77 @@ def gram(
         products += (wide @ wide.T).cpu()
         start += block.shape[1]
     return (products + products.T) / 2
+
+
+def _vector(row: Float[Tensor, " params"]) -> NDArray[np.floating[Any]]:
+    """As the compiled loops want it."""
+    kind = row.dtype if row.dtype in (torch.float32, torch.float64) else torch.float32
+    return row.detach().to("cpu", kind).contiguous().numpy()
+
+
+def _in_parts(
+    updates: Float[Tensor, "clients params"], products: Callable[[int, int], Products]
+) -> Products:
+    """Sum of what ranges of columns give, the same bits for any number of threads."""
+    clients, columns = updates.shape
+    # All parts' products together stay a small share of the updates.
+    width = max(WIDTH, 32 * clients, -(-columns // PARTS))
+    width = -(-width // WIDTH) * WIDTH
+    readers, mapped = torch.get_num_threads() * clients, mapping_of(updates)
+    step = resident_width(updates, width, readers, 1 << 10)
+    found: dict[int, Products] = {}
+
+    def add(start: int) -> None:
+        end = min(start + width, columns)
+        for begin in range(start, end, step):
+            more = products(begin, min(begin + step, end))
+            found[start] = more if begin == start else found[start] + more
+            release(mapped)
+
+    spread(add, range(0, columns, width))
+    total: Products = np.sum([found[start] for start in sorted(found)], axis=0)
+    return total
+
+
+def model_gram(
+    updates: Float[Tensor, "clients params"],
+    params: Float[Tensor, " params"],
+    norms: Float64[Tensor, " clients"],
+) -> Float64[Tensor, "clients clients"]:
+    """Inner products of the models ``params + update``, in half the time of `gram`.
+
+    From |g|^2 + g.u_i + g.u_j + u_i.u_j, the first three in float64, so that what models
+    have in common cancels as in float64. The last is multiplied and summed in float32 over
+    512 columns at a time, and on in float64: off by at most 512 roundings, which is
+    3e-5 |u_i| |u_j|, and by less than 1e-7 |u_i| |u_j| wherever it was measured, parallel
+    updates and lengths that differ by 1e25 among them. Equal updates have equal products.
+    Where a model nearly vanishes, or updates are not in single precision, or without Numba,
+    it is `gram`.
+
+    Args:
+        norms: those of the updates.
+    """
+    readable = flat_rows(updates) if updates.dtype == torch.float32 else None
+    loops = None if readable is None else gram_loops()
+    if readable is None or loops is None:
+        return gram(updates, params)
+    flat, offsets = readable
+    # Powers of two, which round nothing: no square of a float32 can overflow then.
+    exponents = -torch.frexp(norms).exponent
+    factors = torch.ldexp(torch.ones_like(norms), exponents)
+    vector = _vector(params)
+    both = torch.from_numpy(
+        _in_parts(
+            updates,
+            lambda b, e: loops.scaled(flat, offsets, factors.numpy(), vector, b, e),
+        )
+    )
+    inner, along = both[:, :-1] / factors[:, None] / factors, both[:, -1]
+    square = row_norms(params[None]).square()
+    products = square + (along[:, None] + along) + inner
+    if (products.diagonal() <= VANISHED * (square + inner.diagonal())).any():
+        return gram(updates, params)
+    return products
 
 
 def shortest_row(updates: Float[Tensor, "clients params"]) -> Float[Tensor, " params"]:

@@ -92,16 +92,44 @@ def kernels() -> Kernels:
     return cast("Kernels", compiled)
 
 
+@cache
+def gram_loops() -> Any | None:
+    """The module of Numba's inner products, or None where Numba cannot be loaded."""
+    try:
+        from fedward.ops import compiled_gram
+    except (ImportError, RuntimeError) as failure:  # Numba finds no folder for its cache
+        log.info(
+            "rows are multiplied by PyTorch; the extra 'speed' is faster (%s)", failure
+        )
+        return None
+    return compiled_gram
+
+
 def spread(task: Callable[[Item], object], items: Iterable[Item]) -> None:
     """Do a task for every item, on as many threads as torch computes with.
 
-    The threads end with the call, so a fork of the process finds none half way.
+    The caller is one of the threads, so that little work does not wait for others to start.
+    The threads end with the call, so a fork of the process finds none half way. Every item
+    is worked on even if another raises; then the error of the first one is raised.
     """
-    threads, waiting = torch.get_num_threads(), list(items)
-    if threads == 1 or len(waiting) < 2:
+    waiting = list(items)
+    helpers = min(torch.get_num_threads(), len(waiting)) - 1
+    if helpers < 1:
         for item in waiting:
             task(item)
         return
-    with ThreadPoolExecutor(min(threads, len(waiting))) as pool:
-        for _ in pool.map(task, waiting):
-            pass
+    left, failures = iter(enumerate(waiting)), dict[int, Exception]()
+
+    def work() -> None:
+        for place, item in left:
+            try:
+                task(item)
+            except Exception as failure:
+                failures[place] = failure
+
+    with ThreadPoolExecutor(helpers) as pool:
+        for _ in range(helpers):
+            pool.submit(work)
+        work()
+    if failures:
+        raise failures[min(failures)]

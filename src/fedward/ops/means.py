@@ -1,10 +1,14 @@
 """Weighted sums of rows, without a copy of the rows."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
+from fedward.ops.blocks import flat_rows
 from fedward.ops.kernels import kernels, spread
 from fedward.ops.paging import mapping_of, release
 
@@ -24,9 +28,9 @@ def weighted_sum(
     once; other rows are summed as they are. Rows of weight zero are not read, so a rejected
     row cannot leak in.
     """
-    single_or_double = updates.dtype in (torch.float32, torch.float64)
-    if updates.device.type == "cpu" and single_or_double and updates.stride(1) == 1:
-        return _summed_once(updates.detach(), weights)
+    readable = flat_rows(updates)
+    if readable is not None:
+        return _summed_once(updates, weights, *readable)
     total = torch.zeros_like(updates[0])
     for row, weight in zip(updates, weights.tolist(), strict=True):
         if weight != 0:
@@ -35,15 +39,17 @@ def weighted_sum(
 
 
 def _summed_once(
-    updates: Float[Tensor, "clients params"], weights: Float[Tensor, " clients"]
+    updates: Float[Tensor, "clients params"],
+    weights: Float[Tensor, " clients"],
+    flat: NDArray[np.floating[Any]],
+    offsets: NDArray[np.int64],
 ) -> Float[Tensor, " params"]:
     """Every row of another weight than zero read once, whatever lies between the rows."""
-    columns, stride = updates.shape[1], updates.stride(0)
-    flat = updates.as_strided(((len(updates) - 1) * stride + columns,), (1,)).numpy()
+    columns = updates.shape[1]
     shares = weights.detach().double().cpu().numpy()
     used = shares.nonzero()[0]
     out = np.empty(columns, flat.dtype)
-    loops, offsets, shares = kernels(), used * stride, shares[used]
+    loops, offsets, shares = kernels(), offsets[used], shares[used]
     mapped, threads = mapping_of(updates), torch.get_num_threads()
     width = max(WIDTH, columns // (4 * threads))
     if mapped is not None:

@@ -9,6 +9,7 @@ which anything is added up.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -23,7 +24,7 @@ from fedward.ops.kernels import kernels, spread
 from fedward.ops.paging import mapping_of, release
 from fedward.protocol import Signatures, Sparsity, packed_sizes
 
-ROWS = (8, 64)
+ROWS = (16, 64)
 """Fewest and most rows that a thread compares with all later ones at a time."""
 
 
@@ -86,8 +87,9 @@ def present_bits(part: Signatures, layout: Layout) -> UInt8[Tensor, "rows bytes"
     return torch.from_numpy(_every_entry(layout)).expand(len(part), -1)
 
 
+@lru_cache(maxsize=4)
 def _every_entry(layout: Layout) -> NDArray[np.uint8]:
-    """The bits of a row in which every entry is kept."""
+    """The bits of a row in which every entry is kept; not to be written to."""
     bits = np.full(sum(packed_sizes(layout)), 0xFF, np.uint8)
     ends = accumulate(packed_sizes(layout))
     for size, packed, end in zip(layout.sizes, packed_sizes(layout), ends, strict=True):
