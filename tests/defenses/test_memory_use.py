@@ -1,4 +1,4 @@
-"""What defences hold beside the updates: at most a quarter of them."""
+"""What defences hold beside usable updates: at most a quarter of them."""
 
 import os
 import subprocess

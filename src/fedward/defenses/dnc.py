@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from fedward.defenses.screening import screened
+from fedward.ops.blocks import gathered
 from fedward.ops.distances import row_norms
 from fedward.ops.means import weighted_sum
 from fedward.protocol import Aggregation, Round, Verdict, hold
@@ -56,7 +57,7 @@ class DnC:
         good = torch.ones(clients, dtype=torch.bool)
         for _ in range(self.iterations):
             drawn = torch.randperm(params, generator=round.generator)[: self.columns]
-            scores = outlier_scores(round.updates[:, drawn.to(round.updates.device)])
+            scores = outlier_scores(gathered(round.updates, drawn))
             # Stable: of equal scores the earlier row, which matters to duplicates only.
             good[scores.argsort(stable=True)[kept:]] = False
         norms = row_norms(round.updates).tolist()

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedward.ops.blocks import WIDTH
+from fedward.ops.blocks import paired_blocks
 from fedward.ops.middle import middle_two
 from fedward.ops.optics import (
     BLOCK,
@@ -177,8 +177,7 @@ def _compare_content(
     left: Shaped[Tensor, " content"], right: Shaped[Tensor, " content"]
 ) -> int:
     """-1, 0 or 1 as the first differing entry says."""
-    pairs = zip(torch.split(left, WIDTH), torch.split(right, WIDTH), strict=True)
-    for mine, theirs in pairs:
+    for mine, theirs in paired_blocks(left, right):
         differing = mine != theirs
         if differing.any():
             first = int(differing.nonzero()[0])

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,6 +37,37 @@ def column_blocks(
                 read = block.shape[1] * block.itemsize
         yield block
     release(mapped)
+
+
+def paired_blocks(
+    left: Shaped[Tensor, " columns"], right: Shaped[Tensor, " columns"]
+) -> Iterator[tuple[Shaped[Tensor, " width"], Shaped[Tensor, " width"]]]:
+    """Views of the same columns of two rows, released as in `column_blocks`."""
+    mapped, read = mapping_of(left), 0
+    pairs = zip(torch.split(left, WIDTH), torch.split(right, WIDTH), strict=True)
+    for mine, theirs in pairs:
+        if mapped is not None:
+            read += mine.nbytes
+            if read > mapped.for_each(2):
+                release(mapped)
+                read = mine.nbytes
+        yield mine, theirs
+    release(mapped)
+
+
+def gathered(
+    matrix: Shaped[Tensor, "rows columns"], columns: Int64[Tensor, " chosen"]
+) -> Shaped[Tensor, "rows chosen"]:
+    """A copy of some columns, in their order; a watched matrix is read block by block."""
+    if mapping_of(matrix) is None:
+        return matrix[:, columns.to(matrix.device)]
+    chosen, start = matrix.new_empty(len(matrix), len(columns)), 0
+    for block in column_blocks(matrix):
+        end = start + block.shape[1]
+        inside = ((columns >= start) & (columns < end)).nonzero().flatten()
+        chosen[:, inside] = block[:, columns[inside] - start]
+        start = end
+    return chosen
 
 
 def flat_rows(

@@ -13,7 +13,13 @@ from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedward.ops.blocks import WIDTH, column_blocks, flat_rows, resident_width
+from fedward.ops.blocks import (
+    WIDTH,
+    column_blocks,
+    flat_rows,
+    paired_blocks,
+    resident_width,
+)
 from fedward.ops.distances import row_norms
 from fedward.ops.kernels import gram_loops, spread
 from fedward.ops.paging import mapping_of, release
@@ -158,7 +164,7 @@ def _squared_distance(
     left: Float[Tensor, " params"], right: Float[Tensor, " params"]
 ) -> float:
     """By differences, in blocks."""
-    pairs = zip(torch.split(left, WIDTH), torch.split(right, WIDTH), strict=True)
+    pairs = paired_blocks(left, right)
     return float(sum((a.double() - b.double()).square().sum() for a, b in pairs))
 
 

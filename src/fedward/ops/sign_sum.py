@@ -27,8 +27,11 @@ def sign_sum(
     magnitudes = mean_magnitudes(updates)
     cap = float(magnitudes.quantile(0.5))
     steps = (magnitudes.clamp(max=cap) * members).tolist()
-    total = torch.zeros_like(updates[0])
-    for row, step in zip(updates, steps, strict=True):
-        if step > 0:
-            total.add_(row.sign(), alpha=step)
-    return total, cap
+    parts = []
+    for block in column_blocks(updates):
+        part = torch.zeros_like(block[0])
+        for row, step in zip(block, steps, strict=True):
+            if step > 0:
+                part.add_(row.sign(), alpha=step)
+        parts.append(part)
+    return torch.cat(parts), cap
