@@ -15,13 +15,15 @@ it is not the engine there.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -88,6 +90,23 @@ def against_reference(taken: dict[str, list[float]]) -> dict[str, float]:
     }
 
 
+def circumstances() -> dict[str, Any]:
+    """Where and with what something was measured."""
+    return {
+        "load": os.getloadavg(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "cpu": processor(),
+        "commit": commit(),
+    }
+
+
+def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
+    """Write what was measured, and the circumstances."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**figures, **circumstances()}, indent=2) + "\n")
+
+
 def processor() -> str:
     """The CPU's own name where Linux tells it."""
     facts = Path("/proc/cpuinfo")
@@ -140,12 +159,8 @@ def main() -> None:
             "cpu_seconds": busy,
             "ratios": ratios,
             "cpu_ratios": cpu_ratios,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "cpu": processor(),
-            "commit": commit(),
         }
-        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_figures(asked.json, figures)
 
 
 if __name__ == "__main__":

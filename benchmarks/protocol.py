@@ -16,8 +16,6 @@ by their spectrum, which needs fewer, the share can pass 100 %.
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Sequence
@@ -26,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from local_training import commit, processor
+from local_training import write_figures
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -144,17 +142,8 @@ def main() -> None:
         lines.append(line)
         print(json.dumps(line))
     if asked.json:
-        about = {
-            "workers": asked.workers,
-            "peak_operations_per_second": best,
-            "load": os.getloadavg(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "cpu": processor(),
-            "commit": commit(),
-        }
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps({"cells": lines, **about}, indent=2) + "\n")
+        figures = {"workers": asked.workers, "peak_operations_per_second": best}
+        write_figures(asked.json, {"cells": lines, **figures})
 
 
 if __name__ == "__main__":

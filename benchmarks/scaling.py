@@ -9,8 +9,6 @@ the process's largest resident set, and what of it the rows of updates are. Linu
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -18,8 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-from local_training import commit, processor, rounds
+from local_training import rounds, write_figures
 
 CLIENTS = (10, 50, 100, 200)
 WORKERS = (1, 2)
@@ -71,17 +68,8 @@ def main() -> None:
     for line in lines:
         print(json.dumps(line))
     if asked.json:
-        about = {
-            "samples": asked.samples,
-            "passes": asked.passes,
-            "load": os.getloadavg(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "cpu": processor(),
-            "commit": commit(),
-        }
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps({"cases": lines, **about}, indent=2) + "\n")
+        about = {"samples": asked.samples, "passes": asked.passes}
+        write_figures(asked.json, {"cases": lines, **about})
 
 
 if __name__ == "__main__":

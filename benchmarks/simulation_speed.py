@@ -14,7 +14,6 @@ only.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from local_training import commit, processor
+from local_training import circumstances
 
 from fedward.data.sources import load
 
@@ -265,12 +264,8 @@ def report(running: list[Running], failed: dict[str, str]) -> dict[str, Any]:
             for one in running
         },
         "failed": failed,
-        "load": os.getloadavg(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "cpu": processor(),
         "cpus": len(os.sched_getaffinity(0)),
-        "commit": commit(),
+        **circumstances(),
     }
 
 

@@ -8,9 +8,6 @@ CPU, which other processes disturb less. Linux only.
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,8 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-from local_training import commit, processor
+from local_training import write_figures
 
 FIRST_ROUND = """
 import os, time
@@ -80,16 +76,7 @@ def main() -> None:
     for name, found in seconds.items():
         print(f"{name:34} {found['clock']:.2f} s, of the CPU {found['cpu']:.2f} s")
     if asked.json:
-        figures = {
-            "seconds": seconds,
-            "load": os.getloadavg(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "cpu": processor(),
-            "commit": commit(),
-        }
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_figures(asked.json, {"seconds": seconds})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedward.defenses import Fedward
 from fedward.flower import Defended
+from fedward.flower.journal import Decided
 from tests.flower.grid import (
     Client,
     Nodes,
@@ -100,3 +101,17 @@ class Around(Strategy):
 
     def aggregate_evaluate(self, *args: Any) -> MetricRecord | None:
         return self.strategy.aggregate_evaluate(*args)
+
+
+class Recording(Defended):
+    """Keeps every round's verdicts."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.all: list[Decided] = []
+
+    def aggregate_train(self, *args: Any) -> Any:
+        answered = super().aggregate_train(*args)
+        assert self.decided is not None
+        self.all.append(self.decided)
+        return answered

@@ -18,8 +18,6 @@ from safetensors.numpy import load_file
 
 from fedward.data.sources import load
 from fedward.engine.loop import Reference
-from fedward.flower import Defended
-from fedward.flower.journal import Decided
 from fedward.layout import Layout
 from fedward.protocol import Verdict
 from fedward.simulation.folder import read_lines
@@ -29,6 +27,7 @@ from flower_mnist.client_app import app as client_app
 from flower_mnist.task import settings
 from tests.flower.grid import Client, Nodes, arrays_of
 from tests.flower.releases import needs_commands
+from tests.flower.rounds import Recording
 from tests.needs import missing
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flower-mnist"
@@ -60,20 +59,6 @@ def client(place: int, config: dict[str, Any]) -> Client:
         return [client_app(message, context)]
 
     return answer
-
-
-class Recording(Defended):
-    """Keeps every round's verdicts."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.all: list[Decided] = []
-
-    def aggregate_train(self, *args: Any) -> Any:
-        answered = super().aggregate_train(*args)
-        assert self.decided is not None
-        self.all.append(self.decided)
-        return answered
 
 
 def in_flower(

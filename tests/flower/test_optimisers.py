@@ -13,12 +13,11 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, Strategy
 
 from fedward.defenses import FedAvg as Mean
 from fedward.flower import Defended
-from fedward.flower.journal import Decided
 from fedward.flower.state import load_state
 from fedward.protocol import Round
 from tests.flower.grid import Client, Nodes, arrays_of, draw, moving, record, round_of
 from tests.flower.releases import FedAvgM
-from tests.flower.rounds import HONEST, SHAPES, START, honest, same
+from tests.flower.rounds import HONEST, SHAPES, START, Recording, honest, same
 
 
 def run(strategy: Strategy, clients: Mapping[int, Client], rounds: int = 4) -> Any:
@@ -87,25 +86,11 @@ def stepping(*steps: float) -> Client:
     return client
 
 
-class Kept(Defended):
-    """Keeps every round's decision."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.all: list[Decided] = []
-
-    def aggregate_train(self, *args: Any) -> Any:
-        answered = super().aggregate_train(*args)
-        assert self.decided is not None
-        self.all.append(self.decided)
-        return answered
-
-
 def halves(
     strategy: Strategy, *steps: float, defense: Any = None, **options: Any
-) -> tuple[Kept, float]:
+) -> tuple[Recording, float]:
     """What two such clients make of the half-precision model."""
-    kept = Kept(strategy, defense=defense or Mean(), **options)
+    kept = Recording(strategy, defense=defense or Mean(), **options)
     grid = Nodes(dict.fromkeys((1, 2), stepping(*steps)))
     result = kept.start(grid, record(HALF), num_rounds=len(steps))
     return kept, float(arrays_of(result.arrays)["w"][0])
