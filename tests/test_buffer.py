@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, strategies as st
 
 import fedward
 from fedward.buffer import UpdateBuffer
@@ -79,6 +80,69 @@ def test_the_next_round_starts_empty(resident: int) -> None:
         found = fedward.aggregate(buffer)
         assert found.update.equal(expected.update)
         assert found.verdicts == expected.verdicts
+
+
+@pytest.mark.parametrize("resident", [1 << 30, 100])
+@given(
+    arriving=st.permutations(range(10)),
+    missing=st.sets(st.integers(0, 9), max_size=4),
+    discarded=st.sets(st.integers(0, 9), max_size=4),
+)
+def test_rows_are_in_the_order_asked_for_whatever_arrives_and_when(
+    resident: int, arriving: list[int], missing: set[int], discarded: set[int]
+) -> None:
+    """As if those that are kept had come in that order; one returns after it is gone."""
+    order = [40 - client for client in range(10)]
+    with UpdateBuffer(LAYOUT, 10, resident=resident) as buffer:
+        buffer.clear(order)
+        for place in arriving:
+            if place not in missing:
+                norm = buffer.add(order[place], ROWS[place], float(place + 1))
+                assert norm == pytest.approx(float(ROWS[place].double().norm()))
+        for place in sorted(discarded - missing):
+            buffer.discard(order[place])
+        if 3 in discarded:
+            buffer.add(order[3], ROWS[3], 4.0)
+        kept = [p for p in range(10) if p not in missing | discarded or p == 3 in discarded]
+        assert len(buffer) == len(kept)
+        assert buffer.updates.equal(ROWS[kept])
+        found = fedward.aggregate(buffer)
+        assert buffer.round().clients.tolist() == [order[place] for place in kept]
+        assert buffer.round().weights.tolist() == [place + 1 for place in kept]
+    expected = fedward.aggregate(ROWS[kept], LAYOUT, clients=[order[p] for p in kept])
+    assert found.update.equal(expected.update)
+    assert found.verdicts == expected.verdicts
+
+
+@pytest.mark.parametrize("resident", [1 << 30, 100])
+def test_what_is_taken_back_makes_room(resident: int) -> None:
+    with filled(resident=resident) as buffer:
+        for client in (0, 9, 27):
+            buffer.discard(client)
+        for client in range(100, 105):
+            buffer.add(client, ROWS[client - 100])
+        kept = [1, 2, 4, 5, 6, 7, 8, 0, 1, 2, 3, 4]
+        assert buffer.updates.equal(ROWS[kept])
+        found = fedward.aggregate(buffer)
+        assert found.verdicts == fedward.aggregate(ROWS[kept], LAYOUT).verdicts
+        with pytest.raises(ValueError, match="full with 12 updates; client 105"):
+            buffer.add(105, ROWS[5])
+        with pytest.raises(KeyError):
+            buffer.discard(0)
+
+
+def test_who_is_not_expected_or_too_late_has_no_place() -> None:
+    with UpdateBuffer(LAYOUT, 3) as buffer:
+        buffer.clear([5, 1])
+        with pytest.raises(ValueError, match="client 2 is not expected"):
+            buffer.add(2, ROWS[0])
+        buffer.add(1, ROWS[1])
+        assert buffer.updates.equal(ROWS[1:2])
+        with pytest.raises(ValueError, match="client 5 is too late"):
+            buffer.add(5, ROWS[0])
+        for clients in ([1, 1], [1, 2, 3, 4]):
+            with pytest.raises(ValueError, match=f"each named once; got {len(clients)}"):
+                buffer.clear(clients)
 
 
 def not_finite(buffer: UpdateBuffer) -> None:
@@ -214,9 +278,13 @@ def test_no_more_is_resident_than_allowed(
     if not os.access("/proc/self/clear_refs", os.W_OK):
         missing("Linux's record of the most memory a process has held")
     script = [sys.executable, "-c", MEASURED, str(tmp_path), name, str(alike)]
-    done = subprocess.run(script, capture_output=True, text=True, check=True)
-    size, mapped, whole = json.loads(done.stdout)
-    update = size / 64
-    # Signatures are a 32nd; beside them a new update, its float64 source and the result.
-    assert mapped <= (8 << 20) + size / 16 + 6 * update + work
+    for last in (False, True):
+        done = subprocess.run(script, capture_output=True, text=True, check=True)
+        size, mapped, whole = json.loads(done.stdout)
+        # Signatures are a 32nd; beside them a new update, its float64 source, the result.
+        allowed = (8 << 20) + size / 16 + 6 * (size / 64) + work
+        # A busy system reads ahead, and its pages count: measured a second time then.
+        if mapped <= allowed or last:
+            break
+    assert mapped <= allowed
     assert whole >= size

@@ -8,7 +8,8 @@ while it is at hand, so that what is left at the end is to cluster and to averag
 import mmap
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -27,6 +28,18 @@ from fedward.seeds import stream
 Update = Tensor | np.typing.NDArray[np.floating[Any]] | Mapping[str, Tensor]
 
 GIB = 1 << 30
+
+
+class NotFinite(ValueError):
+    """An update that holds NaN or Inf, or more than single precision does."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Where a client's update is, and how many samples the client says it is of."""
+
+    row: int
+    weight: float
 
 
 class UpdateBuffer:
@@ -91,22 +104,41 @@ class UpdateBuffer:
         self._sparsity = sparsity
         self.clear()
 
-    def clear(self) -> None:
-        """Forget the updates; rounds that were made of them must not be used any more."""
+    def clear(self, expected: Sequence[int] | None = None) -> None:
+        """Forget the updates; rounds that were made of them must not be used any more.
+
+        Args:
+            expected: the clients of the next round, in the order that their rows are to
+                have whenever they arrive; by default the order of arrival.
+
+        Raises:
+            ValueError: if there is no room for so many, or one is named twice.
+        """
         capacity = len(self._rows)
+        places = None if expected is None else {c: row for row, c in enumerate(expected)}
+        if expected is not None and not len(places or {}) == len(expected) <= capacity:
+            raise ValueError(
+                f"a buffer for {capacity} clients needs at most as many, each named once; "
+                f"got {len(expected)}"
+            )
         self._signatures = SignatureTable.empty(capacity, self.layout, self._sparsity)
-        self._clients: list[int] = []
-        self._weights: list[float] = []
+        self._places = places
+        self._held: dict[int, _Held] = {}
+        self._closed = False
 
     def __len__(self) -> int:
-        return len(self._clients)
+        return len(self._held)
 
     @property
     def updates(self) -> Float[Tensor, "clients params"]:
-        """What arrived, in that order; a view."""
+        """What arrived; a view, in the order of arrival, or the one that was asked for.
+
+        Where an order was asked for, nothing can be added after.
+        """
+        self._close_gaps()
         return self._rows[: len(self)]
 
-    def add(self, client: int, update: Update, weight: float = 1.0) -> None:
+    def add(self, client: int, update: Update, weight: float = 1.0) -> float:
         """Keep one client's update.
 
         Args:
@@ -114,18 +146,18 @@ class UpdateBuffer:
             update: a row, or its layers by name.
             weight: samples that the client says it trained on.
 
+        Returns:
+            The update's L2 norm.
+
         Raises:
-            ValueError: if the buffer is full, the client has sent one already, or the
-                update has another size or holds NaN or Inf. Nothing is kept then: to take a
-                row out of a matrix that is larger than memory, one would have to copy it.
+            ValueError: if the buffer is full, the client has sent one already or is not
+                expected, or the update has another size. Nothing is kept then.
+            NotFinite: if it holds NaN or Inf, or what single precision does not. Nothing is
+                kept then.
         """
-        if client in self._clients:
+        if client in self._held:
             raise ValueError(f"client {client} has sent an update already")
-        if len(self) == len(self._rows):
-            raise ValueError(
-                f"the buffer is full with {len(self)} updates; client {client} has no room"
-            )
-        row = len(self)
+        row = self._free_row(client)
         entries = self._entries(update)
         if entries.shape != self._rows[row].shape:
             raise ValueError(
@@ -135,10 +167,57 @@ class UpdateBuffer:
         self._signatures.write(row, entries)
         if not self._signatures.usable(row):
             self._signatures.wipe(row)
-            raise ValueError(f"the update of client {client} holds NaN or Inf")
+            raise NotFinite(f"the update of client {client} holds NaN or Inf")
         self._write(row, entries)
-        self._clients.append(client)
-        self._weights.append(weight)
+        self._held[client] = _Held(row, weight)
+        return float(self._signatures.norms[row])
+
+    def discard(self, client: int) -> None:
+        """Take back what a client has sent.
+
+        Raises:
+            KeyError: if nothing of it is kept.
+        """
+        self._signatures.wipe(self._held.pop(client).row)
+
+    def _free_row(self, client: int) -> int:
+        """Where a client's update is to be written."""
+        if self._places is not None:
+            if self._closed:
+                raise ValueError(f"the round is made already; client {client} is too late")
+            if client not in self._places:
+                raise ValueError(f"client {client} is not expected")
+            return self._places[client]
+        row = 1 + max((held.row for held in self._held.values()), default=-1)
+        if row == len(self._rows):
+            self._close_gaps()
+            row = len(self)
+        if row == len(self._rows):
+            raise ValueError(
+                f"the buffer is full with {len(self)} updates; client {client} has no room"
+            )
+        return row
+
+    def _close_gaps(self) -> None:
+        """Move rows up to where nobody's are, in their order; seldom is there any."""
+        in_order = sorted(self._held.items(), key=lambda item: item[1].row)
+        for row, (client, held) in enumerate(in_order):
+            if held.row != row:
+                self._move(held.row, row)
+            self._held[client] = _Held(row, held.weight)
+        self._held = dict(sorted(self._held.items(), key=lambda item: item[1].row))
+        self._closed = True
+
+    def _move(self, row: int, to: int) -> None:
+        self._signatures.move(row, to)
+        if self._file is None:
+            self._rows[to] = self._rows[row]
+            return
+        size = self.layout.params * self._rows.dtype.itemsize
+        for begin in range(0, size, WINDOW):
+            step = min(WINDOW, size - begin)
+            data = os.pread(self._file.fileno(), step, row * size + begin)
+            self._put(memoryview(data), to * size + begin)
 
     def _entries(self, update: Update) -> Tensor:
         if isinstance(update, Mapping):
@@ -153,7 +232,11 @@ class UpdateBuffer:
         if self._file is None:
             self._rows[row] = entries
             return
-        left, place = entries.numpy().view(np.uint8).data, row * entries.nbytes
+        self._put(entries.numpy().view(np.uint8).data, row * entries.nbytes)
+
+    def _put(self, left: memoryview, place: int) -> None:
+        """Write bytes to a place in the file."""
+        assert self._file is not None
         while len(left):
             # In larger pieces, Linux would keep the file in larger pieces, and make one of
             # them resident, up to two megabytes, round every byte that is read.
@@ -178,12 +261,14 @@ class UpdateBuffer:
         """
         if params is None:
             params = torch.zeros(self.layout.params, dtype=self._rows.dtype)
+        # First, since it brings clients and weights into the order of the rows.
+        updates = self.updates
         return Round(
-            updates=self.updates,
-            weights=torch.tensor(self._weights),
+            updates=updates,
+            weights=torch.tensor([held.weight for held in self._held.values()]),
             params=params,
             layout=self.layout,
-            clients=torch.tensor(self._clients, dtype=torch.int64),
+            clients=torch.tensor(list(self._held), dtype=torch.int64),
             index=index,
             generator=generator or stream(0, "round", index, "defense"),
             memory=memory or {},

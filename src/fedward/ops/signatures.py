@@ -165,6 +165,14 @@ class SignatureTable:
         """Make a row ready to be written again."""
         self.negative[row] = 0
 
+    def move(self, row: int, to: int) -> None:
+        """Bring a row to a place where none is; its old place is ready to be written."""
+        for values in (self.norms, self.maxima, self.kept, self.negative):
+            values[to] = values[row]
+        if (self.kept[row] < self.layout.sizes).any():
+            self.present[to] = self.present[row]
+        self.wipe(row)
+
     def first(self, rows: int) -> Signatures:
         """The signatures of the first rows, sharing memory with the table."""
         lacking = (self.kept[:rows] < self.layout.sizes).any(axis=1)
