@@ -4,8 +4,9 @@ Times `aggregate_train` of plain FedAvg, of Flower's own Krum and Bulyan, and of
 ``Defended(FedAvg(), defense=Fedward())`` on the same replies. Every case runs two rounds in
 a process of its own: the first, with whatever is loaded at first use, and the second, which
 stands for all later ones. Ratios are of the second, to FedAvg on the same replies in this
-run; that of memory is of the replies, which Flower holds, and what the round adds to them
-at its peak. Linux only.
+run. Replies come one after the other, as in a deployment, and are held by nobody but the
+strategy; Flower's own make a list of them. Seconds are those of the strategy, without the
+making of the replies, and memory is what the round adds at its peak. Linux only.
 
     python benchmarks/flower_overhead.py                      all cases
     python benchmarks/flower_overhead.py --replies 10 --models mnistnet
@@ -18,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +73,40 @@ def identify() -> None:
     TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
 
 
-def answered(asked: list[Message], model: dict[str, Any]) -> list[Message]:
-    """Replies round a common update, each with as much of its own."""
-    replies = []
-    for place, message in enumerate(asked):
-        message.metadata.__dict__["_message_id"] = str(place)
+class Arriving:
+    """Replies round a common update, each with as much of its own, made when asked for.
+
+    Attributes:
+        seconds: that making them took, so that they can be taken off.
+    """
+
+    def __init__(self, asked: list[Message], model: dict[str, Any]) -> None:
+        self.asked, self.model = asked, model
+        self.seconds = 0.0
+        for place, message in enumerate(asked):
+            message.metadata.__dict__["_message_id"] = str(place)
+
+    def __iter__(self) -> Iterator[Message]:
+        for place, message in enumerate(self.asked):
+            began = time.perf_counter()
+            reply = self.reply(place, message)
+            self.seconds += time.perf_counter() - began
+            yield reply
+            del reply
+
+    def reply(self, place: int, message: Message) -> Message:
+        """That of one client."""
         own = np.random.default_rng(place)
         arrays = {}
-        for name, values in model.items():
-            common = np.random.default_rng(len(name)).standard_normal(values.shape)
-            noise = own.standard_normal(values.shape)
-            update = 0.01 * (common + noise)
+        for name, values in self.model.items():
+            shape = values.shape
+            update = np.random.default_rng(len(name)).standard_normal(shape, np.float32)
+            update += own.standard_normal(shape, np.float32)
+            update *= 0.01
             arrays[name] = Array((values + update).astype(values.dtype))
-        content = RecordDict(
-            {
-                "arrays": ArrayRecord(arrays),
-                "metrics": MetricRecord({"num-examples": 100}),
-            }
-        )
-        replies.append(Message(content, reply_to=message))
-    return replies
+        metrics = MetricRecord({"num-examples": 100})
+        content = RecordDict({"arrays": ArrayRecord(arrays), "metrics": metrics})
+        return Message(content, reply_to=message)
 
 
 def memory(field: str) -> float:
@@ -124,18 +139,17 @@ def one_round(
     """Seconds, and MiB of the replies and beside them."""
     sent = ArrayRecord({key: Array(values) for key, values in model.items()})
     asked = list(strategy.configure_train(number, sent, ConfigRecord(), grid))
-    replies = answered(asked, model)
-    received = [a for m in replies for a in m.content.array_records["arrays"].values()]
-    held = sum(len(array.data) for array in received) / 2**20
+    replies = Arriving(asked, model)
     forget_peak()
     before = memory("VmRSS")
     began = time.perf_counter()
     arrays, _ = strategy.aggregate_train(number, replies)
-    seconds = time.perf_counter() - began
-    added = memory("VmHWM") - before
+    seconds = time.perf_counter() - began - replies.seconds
+    peak = memory("VmHWM") - before
     if arrays is None:
         raise RuntimeError(f"{strategy} held the round, so there is nothing to compare")
-    return {"seconds": seconds, "replies_mib": held, "added_mib": added}
+    size = sum(values.nbytes for values in model.values()) / 2**20
+    return {"seconds": seconds, "replies_mib": len(asked) * size, "peak_mib": peak}
 
 
 def measured(name: str, size: str, count: int, repeats: int) -> dict[str, float]:
@@ -167,10 +181,9 @@ def main() -> None:
             for name in STRATEGIES:
                 found = measured(name, size, count, options.repeats)
                 plain = plain or found
-                peak, least = (f["replies_mib"] + f["added_mib"] for f in (found, plain))
                 ratios = {
                     "seconds_ratio": found["seconds"] / plain["seconds"],
-                    "peak_ratio": peak / least,
+                    "peak_ratio": found["peak_mib"] / plain["peak_mib"],
                 }
                 line = {"strategy": name, "model": size, "replies": count}
                 print(json.dumps({**line, **found, **ratios, **about}), flush=True)

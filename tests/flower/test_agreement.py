@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +76,15 @@ def in_flower(
     verdicts = [tuple(decided.verdicts[node] for node in nodes) for decided in strategy.all]
     model = {k: torch.tensor(v) for k, v in arrays_of(result.arrays).items()}
     return verdicts, Layout.of(fed.model).flatten(model)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """How threads share a sum may depend on where in memory it lies."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("defense", ["fedward", "fedavg"])

@@ -2,6 +2,7 @@
 
 import importlib
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from threading import Event, Lock, Thread
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, strategies as st
 
 from fedward.defenses import FedAvg as Mean
 from fedward.flower import Defended
-from fedward.flower.punctual import FAILURES, REMOTE, _Fetching
+from fedward.flower.punctual import FAILURES, REMOTE, Punctual, _Fetching
 from tests.flower.grid import Client, Nodes, record
 from tests.flower.rounds import HONEST, START, reasons
 
@@ -144,6 +145,38 @@ def test_the_round_ends_with_the_last_reply() -> None:
     late = {node: after(3, None, HONEST[node]) for node in (2, 7)}
     strategy, seconds = round_with(HttpGrid(HONEST, late), timeout=600.0)
     assert seconds < 60
+    assert set(reasons(strategy).values()) == {None}
+
+
+def test_a_reply_is_given_out_while_others_have_not_come(released: Event) -> None:
+    grid = HttpGrid(HONEST, {30: half_sent(released)})
+    strategy = Defended(FedAvg(fraction_evaluate=0.0))
+    asked = strategy.configure_train(1, record(START), ConfigRecord(), grid)
+    replies = iter(Punctual(grid).send_and_receive(asked, timeout=600.0))
+    came = {next(replies).metadata.src_node_id for _ in range(len(HONEST) - 1)}
+    assert came == set(HONEST) - {30}
+    released.set()
+
+
+@pytest.mark.parametrize("kind", [Nodes, lambda clients: HttpGrid(clients, {})])
+def test_replies_that_were_let_go_are_held_by_nobody(kind: Callable[..., Grid]) -> None:
+    """So a round needs room for its updates, and not for the replies too."""
+    grid = kind(HONEST)
+    strategy = Defended(FedAvg(fraction_evaluate=0.0), defense=Mean())
+    asked = strategy.configure_train(1, record(START), ConfigRecord(), grid)
+    gone: list[weakref.ref[Message]] = []
+
+    def watched(replies: Iterable[Message]) -> Iterator[Message]:
+        for reply in replies:
+            # The one before is let go of when this one has been taken.
+            assert all(before() is None for before in gone[:-1])
+            gone.append(weakref.ref(reply))
+            yield reply
+            del reply
+
+    replies = Punctual(grid).send_and_receive(asked, timeout=60.0)
+    strategy.aggregate_train(1, watched(replies))
+    assert len(gone) == len(HONEST)
     assert set(reasons(strategy).values()) == {None}
 
 

@@ -1,5 +1,6 @@
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from fedward.flower.arrays import GlobalModel
 from fedward.protocol import Round
 from fedward.seeds import stream
 from tests.flower.grid import (
+    Client,
     Nodes,
     arrays_of,
     draw,
+    failed,
     moving,
     record,
     sent,
@@ -72,6 +75,19 @@ class TestWhatIsDecided:
             expected = model.layout.unflatten(model.params + decided.update)
             for layer, values in arrays_of(arrays).items():
                 np.testing.assert_array_equal(values, expected[layer])
+
+    def test_updates_in_a_file_are_decided_alike(self, tmp_path: Path) -> None:
+        clients: dict[int, Client] = {**HONEST, 9: honest(9), 12: honest(12)}
+        clients |= {5: lambda m: [failed(m)], 8: lambda m: 2 * honest(8)(m)}
+        expected, arrays, _ = one_round(clients)
+        found, again, _ = one_round(clients, resident=0, folder=tmp_path)
+        assert expected.decided is not None
+        assert found.decided is not None
+        assert found.decided.verdicts == expected.decided.verdicts
+        assert arrays is not None
+        assert again is not None
+        assert same(arrays, again)
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_client_that_goes_another_way_is_rejected(self) -> None:
         away = moving({name: -values for name, values in draw(0, SHAPES).items()})

@@ -9,7 +9,7 @@ everybody.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from logging import getLogger
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -41,29 +41,37 @@ log = getLogger("fedward.flower")
 class Punctual(SortedNodes):
     """A grid that fetches every reply by itself, and none for longer than the timeout.
 
-    One that is not remote is left to do it its own way.
+    One that is not remote is left to do it its own way. Either way replies are given out
+    one at a time and not kept, so that whoever lets go of one before taking the next does
+    not hold them all.
     """
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | int | None = None
-    ) -> Iterable[Message]:
+    ) -> Iterator[Message]:
         """Send the messages; the replies that are complete when the time is up.
 
         A question that fails is asked again. A reply that cannot be put together is left
-        out, like one that does not come.
+        out, like one that does not come. The messages are sent at once, and the time
+        counts from then.
 
         Raises:
-            Exception: the grid's own, if it is the only answer to all messages.
+            Exception: the grid's own, if it is the only answer to all messages; when it
+                would be the first reply's turn.
         """
         if timeout is None or type(self._grid).__name__ not in REMOTE:
-            return self._grid.send_and_receive(messages, timeout=timeout)
+            # A list of our own: what is taken out of it, nobody holds any more.
+            return taken(list(self._grid.send_and_receive(messages, timeout=timeout)))
         # Flower gives None for a message that it could not push.
         asked = [number for number in self._grid.push_messages(messages) if number]
-        fetching = _Fetching(self._grid, len(asked), time.monotonic() + timeout)
-        try:
-            return fetching.replies(asked)
-        finally:
-            fetching.over.set()
+        return _Fetching(self._grid, len(asked), time.monotonic() + timeout).replies(asked)
+
+
+def taken(replies: list[Message]) -> Iterator[Message]:
+    """The replies of a list, which is empty afterwards."""
+    replies.reverse()
+    while replies:
+        yield replies.pop()
 
 
 class _Fetching:
@@ -75,42 +83,48 @@ class _Fetching:
     """
 
     def __init__(self, grid: Grid, messages: int, end: float) -> None:
-        self.over = Event()
+        self._over = Event()
         self._grid = grid
         self._pause = max(PAUSE, messages / QUESTIONS)
         self._began, self._end = time.monotonic(), end
         self._told: Queue[tuple[str, list[Message] | Exception]] = Queue()
 
-    def replies(self, asked: list[str]) -> list[Message]:
-        """Those that have come when all have, when the time is up, or when all is lost."""
+    def replies(self, asked: list[str]) -> Iterator[Message]:
+        """As they come, until all have, the time is up, or all is lost."""
         for place, number in enumerate(asked):
             # Questions are spread over the pause, lest all come at the same moment.
             wait = self._pause * place / len(asked)
             # Python waits at its end for all threads but daemons.
             Thread(target=self._fetch, args=(number, wait), daemon=True).start()
-        replies: list[Message] = []
+        try:
+            yield from self._as_they_come(asked)
+        finally:
+            self._over.set()
+
+    def _as_they_come(self, asked: list[str]) -> Iterator[Message]:
+        came = False
         waiting, failed = set(asked), dict[str, Exception]()
         while waiting - set(failed):
             try:
                 left = max(0.0, self._end - time.monotonic())
                 number, told = self._told.get(timeout=left)
             except Empty:
-                return replies
+                return
             if isinstance(told, Exception):
                 failed[number] = told
                 continue
             failed.pop(number, None)
             if told:
                 waiting.remove(number)
-                replies += told
-        if failed and not replies:
+                came = True
+                yield from taken(told)
+        if failed and not came:
             raise next(iter(failed.values()))
-        return replies
 
     def _fetch(self, number: str, wait: float) -> None:
         """Ask for one reply until it is here, or the round is over."""
         failures = 0
-        while not self.over.wait(wait):
+        while not self._over.wait(wait):
             try:
                 told: list[Message] | Exception
                 told = list(self._grid.pull_messages([number]))

@@ -6,7 +6,7 @@ exception: no client can stop a round.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from statistics import mean
@@ -21,6 +21,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as settings
 from torch import Tensor
 
+from fedward.buffer import NotFinite, UpdateBuffer
 from fedward.flower.arrays import GlobalModel, Refused, negative
 from fedward.ops.distances import row_norms
 from fedward.protocol import Verdict
@@ -51,20 +52,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Received:
-    """The usable replies of a round, in ascending order of node.
+    """The usable replies of a round, in ascending order of node; updates are in a buffer.
 
     Attributes:
         nodes: who sent each row.
-        updates: local minus global parameters.
-        weights: sample counts as claimed.
         buffers: arrays of each reply that are not parameters.
         metrics: the other numbers that each client reported.
         refused: every node whose reply is not used, with the reason.
     """
 
     nodes: tuple[int, ...]
-    updates: Float[Tensor, "clients params"]
-    weights: Float[Tensor, " clients"]
     buffers: tuple[Mapping[str, NDArray[Any]], ...]
     metrics: tuple[Mapping[str, float], ...]
     refused: Mapping[int, Verdict]
@@ -92,81 +89,85 @@ class Asked:
             {message: node for message, node in pairs if message},
         )
 
-    def by_sender(self, replies: Iterable[Message]) -> dict[int, list[Message]]:
-        """Replies by the node that they come from, in ascending order.
+    def with_sender(self, replies: Iterable[Message]) -> Iterator[tuple[int, Message]]:
+        """Replies and the nodes that they come from.
 
         One that answers no message of the round is dropped if it bears the name of a node
         that was asked: it must not count as that node's second.
         """
-        found: dict[int, list[Message]] = {}
         for reply in replies:
             claimed = reply.metadata.src_node_id
             node = self.messages.get(reply.metadata.reply_to_message_id)
             if node is None and self.messages and claimed in self.nodes:
                 log.warning("a reply named node %d answers no message: dropped", claimed)
                 continue
-            found.setdefault(claimed if node is None else node, []).append(reply)
-        return dict(sorted(found.items()))
-
-
-@dataclass(frozen=True)
-class _Usable:
-    """What is kept of one reply beside its update."""
-
-    node: int
-    samples: float
-    buffers: Mapping[str, NDArray[Any]]
-    metrics: Mapping[str, float]
+            yield claimed if node is None else node, reply
 
 
 def receive(
     replies: Iterable[Message],
     asked: Asked,
     model: GlobalModel,
+    into: UpdateBuffer,
     weight_key: str,
     limits: Limits,
 ) -> Received:
-    """Sort a round's replies by node, refuse what cannot be used and say why.
+    """Keep what can be used of every reply as it comes, refuse the others and say why.
+
+    A reply is let go of before the next one is taken.
 
     Args:
         replies: in any order.
         asked: who was asked; the others' replies are refused.
         model: what was sent.
+        into: an empty buffer with room for all who were asked; their updates are in it
+            afterwards, in ascending order of node.
         weight_key: where a reply holds its sample count.
         limits: what is absurd.
     """
-    by_node = asked.by_sender(replies)
-    refused = dict.fromkeys(asked.nodes - by_node.keys(), "no reply in time")
-    updates = model.params.new_empty(len(by_node), model.layout.params)
+    into.clear([signed(node) for node in sorted(asked.nodes)])
     size = max(1.0, float(row_norms(model.params[None])[0]))
-    kept: list[_Usable] = []
-    for node, answers in by_node.items():
+    update = torch.empty_like(model.params)
+    kept: dict[int, tuple[Mapping[str, NDArray[Any]], Mapping[str, float]]] = {}
+    refused: dict[int, str] = {}
+    answers: Counter[int] = Counter()
+    for node, reply in asked.with_sender(replies):
+        answers[node] += 1
         try:
-            content = _content(answers, node, asked, limits)
-            buffers = _buffers(content, model, updates[len(kept)], size, limits)
+            content = _content(reply, node, answers[node], asked, limits)
+            buffers = _arrays(content, model, update, limits)
             samples, metrics = _numbers(content, weight_key, limits)
-            kept.append(_Usable(node, samples, buffers, metrics))
+            _keep(into, node, update, samples, size, limits)
+            kept[node] = buffers, metrics
         except Refused as refusal:
             refused[node] = str(refusal)
+            if kept.pop(node, None) is not None:
+                into.discard(signed(node))
+    silent = dict.fromkeys(asked.nodes - answers.keys(), "no reply in time")
+    nodes = tuple(sorted(kept))
     return Received(
-        nodes=tuple(usable.node for usable in kept),
-        updates=updates[: len(kept)],
-        weights=torch.tensor([usable.samples for usable in kept], dtype=torch.float32),
-        buffers=tuple(usable.buffers for usable in kept),
-        metrics=tuple(usable.metrics for usable in kept),
-        refused={n: Verdict(accepted=False, reason=why) for n, why in refused.items()},
+        nodes=nodes,
+        buffers=tuple(kept[node][0] for node in nodes),
+        metrics=tuple(kept[node][1] for node in nodes),
+        refused={
+            node: Verdict(accepted=False, reason=why)
+            for node, why in sorted((refused | silent).items())
+        },
     )
 
 
 def _content(
-    replies: Sequence[Message], node: int, asked: Asked, limits: Limits
+    reply: Message, node: int, answers: int, asked: Asked, limits: Limits
 ) -> RecordDict:
-    """What a node's reply holds, if it was asked and its only reply is no burden."""
+    """What a reply holds, if its node was asked, it is the only one, and no burden.
+
+    Args:
+        answers: how many replies of the node there are, this one among them.
+    """
     if node not in asked.nodes:
         raise Refused("the node was not asked this round")
-    if len(replies) > 1:
-        raise Refused(f"{len(replies)} replies instead of one")
-    reply = replies[0]
+    if answers > 1:
+        raise Refused(f"{answers} replies instead of one")
     if reply.has_error():
         raise Refused(f"the client failed: {printable(reply.error.reason)}")
     if reply.metadata.src_node_id != node:
@@ -187,30 +188,18 @@ def printable(text: str | None) -> str:
     return "".join(c if c.isprintable() else "?" for c in words)[:REASON_CHARACTERS]
 
 
-def _buffers(
+def _arrays(
     content: RecordDict,
     model: GlobalModel,
-    row: Float[Tensor, " params"],
-    size: float,
+    update: Float[Tensor, " params"],
     limits: Limits,
 ) -> dict[str, NDArray[Any]]:
-    """Write the update into a row and return the other arrays, checked.
-
-    Args:
-        size: norm of the global model, at least 1.
-    """
+    """Write the update into a vector and return the other arrays, checked."""
     records = list(content.array_records.values())
     if len(records) != 1:
         raise Refused(f"{len(records)} array records instead of one")
     arrays = model.decode(records[0])
-    model.write_update(arrays, row)
-    norm = float(row_norms(row[None])[0])
-    if not math.isfinite(norm):
-        raise Refused("the update holds NaN or Inf")
-    if norm > limits.norm_ratio * size:
-        raise Refused(
-            f"the update's norm is {norm:.3g}, over {limits.norm_ratio:g} times the model's"
-        )
+    model.write_update(arrays, update)
     for name in model.buffers:
         # A copy: a view would keep the reply's bytes alive.
         arrays[name] = arrays[name].copy()
@@ -219,6 +208,35 @@ def _buffers(
         if negative(name, arrays[name], model.buffers[name]):
             raise Refused(f"array {name!r} holds negative values")
     return {name: arrays[name] for name in model.buffers}
+
+
+def _keep(
+    into: UpdateBuffer,
+    node: int,
+    update: Float[Tensor, " params"],
+    samples: float,
+    size: float,
+    limits: Limits,
+) -> None:
+    """Write an update to its row, if it is made of numbers and not too long.
+
+    Args:
+        size: norm of the global model, at least 1.
+    """
+    try:
+        norm = into.add(signed(node), update, samples)
+    except NotFinite:
+        raise Refused("the update holds NaN or Inf") from None
+    if norm > limits.norm_ratio * size:
+        into.discard(signed(node))
+        raise Refused(
+            f"the update's norm is {norm:.3g}, over {limits.norm_ratio:g} times the model's"
+        )
+
+
+def signed(node: int) -> int:
+    """Flower's 64 unsigned bits as the signed ones that a tensor holds."""
+    return node - (1 << 64) if node >= 1 << 63 else node
 
 
 def _numbers(
@@ -269,12 +287,16 @@ def usable_evaluations(
     """
     held: dict[int, tuple[Message, dict[str, float]]] = {}
     refused: dict[int, str] = {}
-    for node, answers in asked.by_sender(replies).items():
+    answers: Counter[int] = Counter()
+    for node, reply in asked.with_sender(replies):
+        answers[node] += 1
         try:
-            content = _content(answers, node, asked, limits)
-            held[node] = (answers[0], _numbers(content, weight_key, limits)[1])
+            content = _content(reply, node, answers[node], asked, limits)
+            held[node] = (reply, _numbers(content, weight_key, limits)[1])
         except Refused as refusal:
             refused[node] = str(refusal)
+            held.pop(node, None)
+    held = dict(sorted(held.items()))
     names = [tuple(sorted(numbers)) for _, numbers in held.values()]
     common = max(sorted(set(names)), key=names.count, default=())
     usable = []

@@ -24,6 +24,7 @@ from flwr.app import (
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
+from fedward.buffer import GIB, UpdateBuffer
 from fedward.defenses import Fedward
 from fedward.flower.arrays import BUFFERS, GlobalModel, combine, to_record
 from fedward.flower.figures import figures, shifted, tell
@@ -39,7 +40,7 @@ from fedward.flower.replies import (
 )
 from fedward.flower.resume import Progress
 from fedward.flower.sampling import SortedNodes, seeded
-from fedward.flower.verdicts import accepted, decide, withheld
+from fedward.flower.verdicts import accepted, decide, sparsity, withheld
 from fedward.flower.wrapped import check, remembered, setting, title
 from fedward.protocol import Aggregation, Defense
 from fedward.seeds import derive
@@ -73,6 +74,8 @@ class Defended(Strategy):
             wrapped strategy samples.
         buffers: names of arrays that are not parameters, with ``*`` for anything.
         limits: beyond these a reply is refused before the defence sees it.
+        resident: bytes of a round's updates that may be in memory; if they may need more,
+            they are kept in a temporary file in the folder, or else in the system's.
         attackers: nodes known to attack, in a drill. Only written down, never used.
 
     Raises:
@@ -89,6 +92,7 @@ class Defended(Strategy):
         seed: int = 0,
         buffers: tuple[str, ...] = BUFFERS,
         limits: Limits = Limits(),  # noqa: B008, frozen
+        resident: int = 4 * GIB,
         attackers: frozenset[int] | None = None,
     ) -> None:
         strategy = FedAvg() if strategy is None else strategy
@@ -102,6 +106,7 @@ class Defended(Strategy):
         self.seed = seed
         self.buffers = buffers
         self.limits = limits
+        self.resident = resident
         self.journal = None if folder is None else Journal.at(folder, attackers)
         self.progress = Progress(strategy, defense, seed)
         self._weight_key = setting(strategy, "weighted_by_key", "num-examples")
@@ -194,11 +199,14 @@ class Defended(Strategy):
         if self._sent is None:
             raise RuntimeError("aggregate_train needs configure_train to be called first")
         number, sent, self._sent = server_round + self.progress.before, self._sent, None
-        began = time.perf_counter()
         asked = Asked.of(message.metadata for message in sent.messages)
-        received = receive(replies, asked, sent.model, self._weight_key, self.limits)
-        memory = self.progress.memory
-        decided = decide(self.defense, received, sent.model, number - 1, self.seed, memory)
+        with self._room(sent.model, len(asked.nodes)) as room:
+            received = receive(
+                replies, asked, sent.model, room, self._weight_key, self.limits
+            )
+            arrived = time.perf_counter()
+            memory, params = self.progress.memory, sent.model.params
+            decided = decide(self.defense, room, params, number - 1, self.seed, memory)
         arrays, metrics = None, MetricRecord()
         if decided.held is None:
             arrays, metrics, reason = self._apply(number, sent, received, decided)
@@ -206,7 +214,7 @@ class Defended(Strategy):
                 decided = withheld(decided, reason, memory)
         self.progress.memory = dict(decided.memory)
         verdicts = dict(zip(received.nodes, decided.verdicts, strict=True))
-        seconds = {"train": began - sent.began, "defend": time.perf_counter() - began}
+        seconds = {"train": arrived - sent.began, "defend": time.perf_counter() - arrived}
         self.decided = Decided(
             index=number - 1,
             verdicts=dict(sorted((verdicts | dict(received.refused)).items())),
@@ -216,6 +224,19 @@ class Defended(Strategy):
         )
         tell(self.decided)
         return arrays, MetricRecord({**metrics, **figures(self.decided)})
+
+    def _room(self, model: GlobalModel, clients: int) -> UpdateBuffer:
+        """For the updates of a round, on the folder's disk if they are too many."""
+        size = clients * model.params.nbytes
+        return UpdateBuffer(
+            model.layout,
+            max(1, clients),
+            dtype=model.params.dtype,
+            sparsity=sparsity(self.defense),
+            resident=self.resident,
+            limit=max(size, 1),
+            folder=None if self.journal is None else self.journal.folder.path,
+        )
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

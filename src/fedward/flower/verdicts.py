@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from fedward.flower.arrays import GlobalModel
-from fedward.flower.replies import Received
-from fedward.protocol import Aggregation, Defense, Round, hold
+from fedward.buffer import UpdateBuffer
+from fedward.protocol import Aggregation, Defense, Sparsity, hold
 from fedward.seeds import stream
 
 T = TypeVar("T")
@@ -17,8 +16,8 @@ T = TypeVar("T")
 
 def decide(
     defense: Defense,
-    received: Received,
-    model: GlobalModel,
+    arrived: UpdateBuffer,
+    params: Float[Tensor, " params"],
     index: int,
     seed: int,
     memory: Mapping[str, Tensor],
@@ -26,25 +25,24 @@ def decide(
     """Ask the defence, if there are enough updates; else the round is held.
 
     Args:
+        arrived: the usable updates.
+        params: the global model.
         index: number of the round, from 0.
         seed: the server's.
         memory: what the defence remembers.
     """
-    round = Round(
-        updates=received.updates,
-        weights=received.weights,
-        params=model.params,
-        layout=model.layout,
-        clients=torch.tensor([signed(n) for n in received.nodes], dtype=torch.int64),
-        index=index,
-        generator=stream(seed, "round", index, "defense"),
-        memory=memory,
-    )
-    needs, usable = defense.needs, len(received.nodes)
+    generator = stream(seed, "round", index, "defense")
+    round = arrived.round(params, index=index, generator=generator, memory=memory)
+    needs, usable = defense.needs, len(arrived)
     if usable < needs:
         name = type(defense).__name__
         return hold(round, f"{name} needs at least {needs} usable updates, got {usable}")
     return defense(round)
+
+
+def sparsity(defense: Defense) -> Sparsity:
+    """Of the signatures that a defence uses, where it uses any."""
+    return "ternary" if getattr(defense, "amgrad", None) == "ternary" else "dense"
 
 
 def accepted(values: Sequence[T], decided: Aggregation) -> list[T]:
@@ -66,8 +64,3 @@ def withheld(
         for verdict in decided.verdicts
     )
     return replace(decided, held=reason, verdicts=verdicts, memory=memory)
-
-
-def signed(node: int) -> int:
-    """Flower's 64 unsigned bits as the signed ones that a tensor holds."""
-    return node - (1 << 64) if node >= 1 << 63 else node
