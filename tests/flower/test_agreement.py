@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,15 +77,7 @@ def in_flower(
     return verdicts, Layout.of(fed.model).flatten(model)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """How threads share a sum may depend on where in memory it lies."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("defense", ["fedward", "fedavg"])
 def test_same_verdicts_and_parameters(defense: str) -> None:
     config = {**CONFIG, "defense": defense}

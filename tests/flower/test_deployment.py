@@ -221,6 +221,7 @@ def test_without_a_defense_the_same_clients_get_their_backdoor_in(outcome: Outco
     assert training.measured(undefended)["asr whole"] > 0.3
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_interrupted_run_is_an_undisturbed_one_bit_for_bit(outcome: Outcome) -> None:
     expected = undisturbed(outcome.nodes, defense=Fedward())
     for name, values in outcome.model.items():
