@@ -115,14 +115,15 @@ class UpdateBuffer:
             ValueError: if there is no room for so many, or one is named twice.
         """
         capacity = len(self._rows)
-        places = None if expected is None else {c: row for row, c in enumerate(expected)}
-        if expected is not None and not len(places or {}) == len(expected) <= capacity:
-            raise ValueError(
-                f"a buffer for {capacity} clients needs at most as many, each named once; "
-                f"got {len(expected)}"
-            )
+        self._places: dict[int, int] | None = None
+        if expected is not None:
+            self._places = {client: row for row, client in enumerate(expected)}
+            if not len(self._places) == len(expected) <= capacity:
+                raise ValueError(
+                    f"a buffer for {capacity} clients needs at most as many, each named "
+                    f"once; got {len(expected)}"
+                )
         self._signatures = SignatureTable.empty(capacity, self.layout, self._sparsity)
-        self._places = places
         self._held: dict[int, _Held] = {}
         self._closed = False
 
@@ -188,7 +189,9 @@ class UpdateBuffer:
             if client not in self._places:
                 raise ValueError(f"client {client} is not expected")
             return self._places[client]
-        row = 1 + max((held.row for held in self._held.values()), default=-1)
+        # Without an order, rows are in that of arrival, which is the dictionary's.
+        last = next(reversed(self._held.values()), None)
+        row = 0 if last is None else last.row + 1
         if row == len(self._rows):
             self._close_gaps()
             row = len(self)
@@ -201,11 +204,12 @@ class UpdateBuffer:
     def _close_gaps(self) -> None:
         """Move rows up to where nobody's are, in their order; seldom is there any."""
         in_order = sorted(self._held.items(), key=lambda item: item[1].row)
-        for row, (client, held) in enumerate(in_order):
+        for row, (_, held) in enumerate(in_order):
             if held.row != row:
                 self._move(held.row, row)
-            self._held[client] = _Held(row, held.weight)
-        self._held = dict(sorted(self._held.items(), key=lambda item: item[1].row))
+        self._held = {
+            client: _Held(row, held.weight) for row, (client, held) in enumerate(in_order)
+        }
         self._closed = True
 
     def _move(self, row: int, to: int) -> None:

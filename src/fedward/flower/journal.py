@@ -47,7 +47,7 @@ class Decided:
         verdicts: by node, in ascending order.
         held: why the model was kept, or None.
         facts: numbers of the defence.
-        seconds: by phase: train (waiting for the clients), defend.
+        seconds: by phase: train (until the last reply is in its row), defend.
     """
 
     index: int
