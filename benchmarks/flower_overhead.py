@@ -5,8 +5,8 @@ Times `aggregate_train` of plain FedAvg, of Flower's own Krum and Bulyan, and of
 a process of its own: the first, with whatever is loaded at first use, and the second, which
 stands for all later ones. Ratios are of the second, to FedAvg on the same replies in this
 run. Replies come one after the other, as in a deployment, and are held by nobody but the
-strategy; Flower's own make a list of them. Seconds are those of the strategy, without the
-making of the replies, and memory is what the round adds at its peak. Linux only.
+strategy; Flower's own make a list of them all. Seconds are those of the strategy, without
+the making of the replies, and memory is what the round adds at its peak. Linux only.
 
     python benchmarks/flower_overhead.py                      all cases
     python benchmarks/flower_overhead.py --replies 10 --models mnistnet
@@ -14,6 +14,7 @@ making of the replies, and memory is what the round adds at its peak. Linux only
 
 import argparse
 import ctypes
+import gc
 import json
 import statistics
 import subprocess
@@ -117,7 +118,11 @@ def memory(field: str) -> float:
 
 
 def forget_peak() -> None:
-    """Give freed memory back, so that a round cannot hide in it, and begin anew."""
+    """Give freed memory back, so that a round cannot hide in it, and begin anew.
+
+    Flower's strategies leave the replies of a round in cycles of references.
+    """
+    gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
 
