@@ -77,7 +77,6 @@ def in_flower(
     return verdicts, Layout.of(fed.model).flatten(model)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("defense", ["fedward", "fedavg"])
 def test_same_verdicts_and_parameters(defense: str) -> None:
     config = {**CONFIG, "defense": defense}
