@@ -11,11 +11,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pages import PERFORMANCE, fill
+
 ROOT = Path(__file__).parents[1]
 FOUND = ROOT / "results" / "benchmarks" / "aggregation_speed.json"
-PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "images" / "aggregation.svg"
-MARKS = ("<!-- aggregation: begin -->", "<!-- aggregation: end -->")
 
 Rows = list[dict[str, Any]]
 
@@ -84,13 +84,8 @@ def main() -> None:
     """Write the picture, and the tables into the page."""
     found = json.loads(FOUND.read_text())
     PICTURE.write_text(picture(found["times"], "cifarnet", 50))
-    page = PAGE.read_text()
-    before, _, rest = page.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    text = (
-        f"{MARKS[0]}\n\n{table(found['times'])}\n\n{shares(found['memory'])}\n\n{MARKS[1]}"
-    )
-    PAGE.write_text(before + text + after)
+    tables = f"{table(found['times'])}\n\n{shares(found['memory'])}"
+    fill(PERFORMANCE, "aggregation", tables)
 
 
 if __name__ == "__main__":

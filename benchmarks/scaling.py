@@ -1,10 +1,14 @@
-"""Seconds and peak memory of a round of local training as clients and workers grow.
+"""Seconds and peak memory of a simulated round as clients, pool and workers grow.
 
-The parallel engine trains so many clients with so many images each, batches of 64, one
-epoch, MnistNet. Every case runs in a process of its own; the passes take turns. Memory is
-the process's largest resident set, and what of it the rows of updates are. Linux only.
+Whole rounds of the simulator: clients are drawn from the pool, trained by the parallel
+engine (600 images each, batches of 64, one epoch, MnistNet), and averaged; nothing is
+evaluated. There are 60,000 random images whatever the pool, and its clients' shares
+overlap, so that clients have equally many in every case. A case runs in a process of its
+own, and its second round counts; passes take turns. Memory is the process's largest resident set,
+and what of it the updates are. Linux only.
 
     python benchmarks/scaling.py --json results/benchmarks/scaling.json
+    python benchmarks/render_scaling.py
 """
 
 import argparse
@@ -14,61 +18,93 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
-from local_training import rounds, write_figures
+import torch
+from local_training import write_figures
 
-CLIENTS = (10, 50, 100, 200)
-WORKERS = (1, 2)
+from fedward.data.images import Dataset, Images
+from fedward.data.partition import IID
+from fedward.defenses import FedAvg
+from fedward.engine import Parallel
+from fedward.seeds import stream
+from fedward.simulation.config import Attackers, RunConfig
+from fedward.simulation.rounds import Federation, federation, simulate
+
+CLIENTS, POOLS, WORKERS = (10, 50, 100, 500), (100, 10_000), (1, 2)
+IMAGES, SHARE = 60_000, 600
 
 
-def case(clients: int, samples: int, workers: int) -> dict[str, float]:
-    """One round, after a short one of two clients that is not counted."""
-    rounds("mnistnet", 2, 64, workers, None)["parallel"]()
-    train = rounds("mnistnet", clients, samples, workers, None)["parallel"]
+def random_images(count: int) -> Images:
+    """Pixels and labels that nothing can be learnt from."""
+    generator = stream(0, "scaling", count)
+    pixels = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    return Images(pixels, torch.randint(10, (count,), generator=generator))
+
+
+def crowd(clients: int, pool: int, workers: int) -> Federation:
+    """A federation of so many clients, each with a stretch of the same images."""
+    config = RunConfig(
+        partition=IID(),
+        clients=pool,
+        clients_per_round=clients,
+        rounds=2,
+        attackers=Attackers(count=0),
+        defense=FedAvg(),
+    )
+    classes = tuple(str(label) for label in range(10))
+    data = Dataset("random", random_images(IMAGES), random_images(10), classes)
+    order = torch.randperm(IMAGES, generator=stream(0, "scaling", "order"))
+    starts = [client * 7919 % (IMAGES - SHARE) for client in range(pool)]
+    shards = [order[start : start + SHARE] for start in starts]
+    fed = federation(config, data, Parallel(workers=workers))
+    return replace(fed, shards=shards)
+
+
+def case(clients: int, pool: int, workers: int) -> dict[str, float]:
+    """The second round of two."""
+    fed = crowd(clients, pool, workers)
+    rounds = simulate(fed)
+    next(rounds)
     begun, used = time.perf_counter(), time.process_time()
-    rows = train().rows
+    next(rounds)
     return {
         "seconds": time.perf_counter() - begun,
         "cpu_seconds": time.process_time() - used,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "rows_mib": rows.numel() * rows.element_size() / 2**20,
+        "rows_mib": clients * fed.layout.params * 4 / 2**20,
     }
 
 
 def main() -> None:
     """Measure, print a line a case, and write a file if one is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--samples", type=int, default=600, help="images of every client")
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    parser.add_argument("--case", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--case", type=int, nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.case:
-        clients, workers = asked.case
-        print(json.dumps(case(clients, asked.samples, workers)))
+        print(json.dumps(case(*asked.case)))
         return
-    cases = [(clients, workers) for clients in CLIENTS for workers in WORKERS]
-    found: dict[tuple[int, int], list[dict[str, float]]] = {each: [] for each in cases}
-    for _ in range(asked.passes):
-        for clients, workers in cases:
-            words = ["--samples", str(asked.samples), "--case", str(clients), str(workers)]
-            done = subprocess.run(
-                [sys.executable, __file__, *words], capture_output=True, check=True
-            )
-            found[clients, workers].append(json.loads(done.stdout))
+    cases = [each for each in product(CLIENTS, POOLS, WORKERS) if each[0] <= each[1]]
+    found: dict[tuple[int, ...], list[dict[str, float]]] = {each: [] for each in cases}
+    for _, each in product(range(asked.passes), cases):
+        words = [sys.executable, __file__, "--case", *map(str, each)]
+        done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
+        found[each].append(json.loads(done.stdout))
     lines = [
         {
-            "clients": clients,
-            "workers": workers,
+            **dict(zip(("clients", "pool", "workers"), each, strict=True)),
             **{k: round(statistics.median(p[k] for p in passes), 3) for k in passes[0]},
         }
-        for (clients, workers), passes in found.items()
+        for each, passes in found.items()
     ]
     for line in lines:
         print(json.dumps(line))
     if asked.json:
-        about = {"samples": asked.samples, "passes": asked.passes}
+        about = {"samples": SHARE, "images": IMAGES, "passes": asked.passes}
         write_figures(asked.json, {"cases": lines, **about})
 
 
