@@ -11,6 +11,11 @@ The engine for GPUs is measured too if its number of slots is given; on a CPU th
 it is not the engine there.
 
     python benchmarks/local_training.py --passes 5 --stacked 5
+
+So is the reference in bfloat16 if asked for, as PyTorch's autocast has it (parameters and
+steps of SGD stay float32), and how far its updates are from float32's.
+
+    python benchmarks/local_training.py --passes 5 --workers 1 --bf16
 """
 
 import argparse
@@ -34,9 +39,16 @@ from fedward.layout import Layout
 from fedward.models import MODELS, make_model
 from fedward.seeds import stream
 
+BF16 = "reference, bf16"
+
 
 def rounds(
-    name: str, clients: int, samples: int, workers: int, slots: int | None
+    name: str,
+    clients: int,
+    samples: int,
+    workers: int,
+    slots: int | None,
+    bf16: bool = False,
 ) -> dict[str, Callable[[], Trained]]:
     """One call a round for every engine, all with the same model, images and plans."""
     shape = MODELS[name].shapes[0]
@@ -57,10 +69,20 @@ def rounds(
     }
     if slots is not None:
         engines["stacked"] = Stacked(width=slots)
+    if bf16:
+        # Autocast belongs to a thread, so it is of no use to an engine that starts some.
+        engines[BF16] = torch.autocast("cpu", torch.bfloat16)(Reference().__call__)
     return {
         name: partial(engine, model, params, pixels, plans)
         for name, engine in engines.items()
     }
+
+
+def apart(engines: Mapping[str, Callable[[], Trained]]) -> float:
+    """Median over clients of ``||bf16 - float32|| / ||float32||``, of their updates."""
+    exact, short = engines["reference"]().rows, engines[BF16]().rows
+    far = (short - exact).norm(dim=1) / exact.norm(dim=1)
+    return float(far.median())
 
 
 def measure(
@@ -138,20 +160,23 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="PyTorch threads as well")
     parser.add_argument("--stacked", type=int, metavar="SLOTS", help="measure it as well")
+    parser.add_argument("--bf16", action="store_true", help="the reference so as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     asked = parser.parse_args()
     torch.set_num_threads(asked.workers)
     engines = rounds(
-        asked.model, asked.clients, asked.samples, asked.workers, asked.stacked
+        asked.model, asked.clients, asked.samples, asked.workers, asked.stacked, asked.bf16
     )
     seconds, busy = measure(engines, asked.passes)
     for name, taken in seconds.items():
         passes = " ".join(f"{each:.3f}" for each in taken)
         median, used = statistics.median(taken), statistics.median(busy[name])
-        print(f"{name:10} median {median:.3f} s a round, {used:.3f} CPU s   ({passes})")
+        print(f"{name:15} median {median:.3f} s a round, {used:.3f} CPU s   ({passes})")
     ratios, cpu_ratios = against_reference(seconds), against_reference(busy)
     for pair, ratio in ratios.items():
         print(f"{pair}: {ratio:.3f}, of CPU seconds {cpu_ratios[pair]:.3f}")
+    if asked.bf16:
+        print(f"updates of {BF16}: {apart(engines):.3f} of their norm from float32's")
     if asked.json:
         figures = {
             "workload": {key: value for key, value in vars(asked).items() if key != "json"},

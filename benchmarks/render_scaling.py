@@ -77,28 +77,36 @@ def panel(title: str, lines: Mapping[str, Line], left: int) -> list[str]:
     for clients in sorted({point[0] for point in points}):
         x, _ = place((clients, low[1] * 2))
         parts.append(f'<text x="{x:.0f}" y="257" text-anchor="middle">{clients}</text>')
+    first, last = math.ceil(math.log10(low[1])), math.log10(low[1]) + span[1] / math.log(10)
+    for power in range(first, math.floor(last) + 1):
+        _, y = place((low[0], 10**power))
+        parts += [
+            f'<line x1="{left}" y1="{y:.0f}" x2="{left + WIDTH}" y2="{y:.0f}" '
+            'stroke="#eeeeee"/>',
+            f'<text x="{left - 5}" y="{y + 4:.0f}" text-anchor="end">{10**power:,}</text>',
+        ]
     for number, (name, line) in enumerate(lines.items()):
-        colour, placed = COLOURS[number], [place(point) for point in line]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+        parts += drawn([place(point) for point in line], COLOURS[number])
+        x, y = place(line[-1])
+        above = -8 if number == 0 else 18
         foot = 290 + 17 * number
         parts += [
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
-            *(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>'
-                for x, y in placed
-            ),
-            f'<line x1="{left}" y1="{foot - 4}" x2="{left + 18}" y2="{foot - 4}" '
-            f'stroke="{colour}" stroke-width="2"/>',
+            f'<text x="{x:.0f}" y="{y + above:.0f}" text-anchor="middle" '
+            f'fill="{COLOURS[number]}">{line[-1][1]:,.0f}</text>',
+            *drawn([(left, foot - 4), (left + 18, foot - 4)], COLOURS[number]),
             f'<text x="{left + 24}" y="{foot}">{name}</text>',
         ]
-        for end, anchor, dy in ((0, "start", -8), (-1, "end", -8)):
-            (x, y), value = placed[end], line[end][1]
-            label = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-            parts.append(
-                f'<text x="{x:.0f}" y="{y + dy:.0f}" text-anchor="{anchor}" '
-                f'fill="{colour}">{label}</text>'
-            )
     return parts
+
+
+def drawn(points: Line, colour: str) -> list[str]:
+    """A line with a dot at every point."""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dots = (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points)
+    return [
+        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
+        *dots,
+    ]
 
 
 def picture(rows: Rows) -> str:
@@ -119,8 +127,8 @@ def picture(rows: Rows) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 340" '
         'font-family="sans-serif" font-size="12">',
         '<rect width="680" height="340" fill="white"/>',
-        *panel("Seconds a round, by clients", seconds, 40),
-        *panel("Peak memory in MiB, by clients", memory, 370),
+        *panel("Seconds a round, by clients", seconds, 45),
+        *panel("Peak memory in MiB, by clients", memory, 385),
     ]
     return "\n".join([*parts, "</svg>"]) + "\n"
 

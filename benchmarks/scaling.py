@@ -4,8 +4,8 @@ Whole rounds of the simulator: clients are drawn from the pool, trained by the p
 engine (600 images each, batches of 64, one epoch, MnistNet), and averaged; nothing is
 evaluated. There are 60,000 random images whatever the pool, and its clients' shares
 overlap, so that clients have equally many in every case. A case runs in a process of its
-own, and its second round counts; passes take turns. Memory is the process's largest resident set,
-and what of it the updates are. Linux only.
+own, and its second round counts; passes take turns. Memory is the process's largest
+resident set, and what of it the updates are. Linux only.
 
     python benchmarks/scaling.py --json results/benchmarks/scaling.json
     python benchmarks/render_scaling.py
