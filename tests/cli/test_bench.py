@@ -174,6 +174,10 @@ def test_a_dry_run_says_what_is_known(place: Path) -> None:
         (("table1", "--shard", "9/8"), "--shard needs the form 2/8"),
         (("table1", "--seeds", "x"), "whole numbers from 0"),
         (("table1", "--engine", "paralel", "--dry-run"), "Did you mean 'parallel'"),
+        (
+            ("table1", "--stack", "7", "--dry-run"),
+            "--stack needs --engine stacked, got none",
+        ),
         (("table1", "--set", "rounds", "--dry-run"), "needs the form path=value"),
         (("absent.toml",), "cannot read absent.toml"),
         (("mine.toml", "--seeds", "9", "--backend", "rey"), "Did you mean 'ray'"),
@@ -191,10 +195,12 @@ def test_bad_input_is_an_error_that_main_puts_in_a_line(
     assert said in message(caught.value)
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_is_safe_and_says_how_to_go_on(jobs: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "how", ["--jobs 1", "--jobs 2", "--jobs 1 --engine stacked --stack 2"]
+)
+def test_ctrl_c_is_safe_and_says_how_to_go_on(how: str, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(MINE.replace("rounds = 4", "rounds = 400"))
-    words = [sys.executable, "-m", "fedward", "bench", "mine.toml", "--jobs", jobs]
+    words = [sys.executable, "-m", "fedward", "bench", "mine.toml", *how.split()]
     process = subprocess.Popen(
         words,
         stderr=subprocess.PIPE,

@@ -1,11 +1,12 @@
 """The cells of a grid, several at a time, until each has an outcome."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 from joblib import Parallel, delayed
 
 from fedward.bench.grid import Cell
-from fedward.bench.work import Bench, Outcome, run_cell
+from fedward.bench.work import Bench, Outcome, run_cells
 
 TOGETHER = 2
 """A cell that lost its worker this often in company is run alone, to see who does it."""
@@ -59,8 +60,25 @@ def _together(
         begun(cell)
         return cell
 
-    tasks = (delayed(run_cell)(hand(cell).config, bench) for cell in cells)
+    tasks = (
+        delayed(run_cells)([hand(cell).config for cell in stack], bench)
+        for stack in stacks(cells, bench.stack)
+    )
     parallel = Parallel(
         n_jobs=size, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
     )
-    yield from parallel(tasks)
+    for outcomes in parallel(tasks):
+        yield from outcomes
+
+
+def stacks(cells: Sequence[Cell], height: int) -> Iterator[tuple[Cell, ...]]:
+    """Cells in their order, so many at a time as long as they are of one data set."""
+    for _, alike in groupby(cells, key=lambda cell: cell.config.dataset):
+        yield from batched(alike, height)
+
+
+def batched(cells: Iterable[Cell], height: int) -> Iterator[tuple[Cell, ...]]:
+    """So many at a time; the last may be fewer."""
+    left = iter(cells)
+    while batch := tuple(islice(left, height)):
+        yield batch

@@ -3,7 +3,9 @@
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,7 +17,8 @@ from filelock import FileLock, Timeout
 from fedward.bench.warmups import run_warmed
 from fedward.data.images import Dataset
 from fedward.data.sources import load
-from fedward.engine import ENGINES, Engine, Parallel, default_engine
+from fedward.engine import ENGINES, Engine, Parallel, Stacked, Together, default_engine
+from fedward.engine.precision import exact_float32
 from fedward.settings import lookup
 from fedward.simulation.config import RunConfig
 from fedward.simulation.folder import read_lines
@@ -32,6 +35,7 @@ class Bench:
         device: ``cpu`` or ``cuda``; of several cards every worker takes one.
         side_by_side: whether other cells run at the same time on this machine, so that
             this one is to use one CPU.
+        stack: cells that are trained together in one process, by the stacked engine.
         share: whether warm-ups are shared.
         session: a name for the run of the whole grid, by which its workers know each other.
         command: what the user typed, for the record.
@@ -42,6 +46,7 @@ class Bench:
     engine: str | None = None
     device: str = "cpu"
     side_by_side: bool = False
+    stack: int = 1
     share: bool = True
     session: str = ""
     command: str | None = None
@@ -63,17 +68,48 @@ class Outcome:
     error: str | None = None
 
 
-def run_cell(config: RunConfig, bench: Bench) -> Outcome:
-    """Run, resume or read one cell; an error is a value, so that the others go on."""
+def run_cells(configs: Sequence[RunConfig], bench: Bench) -> list[Outcome]:
+    """Run several cells, together if there is more than one."""
+    if len(configs) == 1:
+        return [run_cell(configs[0], bench)]
+    with suppress(Exception):  # what is wrong, each of them says
+        # Once and before, lest every thread claim a card and load its own images.
+        device = own_device(bench.device, bench.session)
+        data_set(configs[0].dataset, bench.data_dir, device)
+    # Each run sets these for itself and puts back what it found, which must be the same
+    # whoever begins or ends first.
+    torch.set_num_threads(1)
+    together = Together(Stacked())
+
+    def member(config: RunConfig) -> Outcome:
+        with together.run():
+            return run_cell(config, bench, together)
+
+    with exact_float32(), ThreadPoolExecutor(len(configs)) as pool:
+        try:
+            return list(pool.map(member, configs))
+        except BaseException:
+            together.close()
+            raise
+
+
+def run_cell(config: RunConfig, bench: Bench, engine: Engine | None = None) -> Outcome:
+    """Run, resume or read one cell; an error is a value, so that the others go on.
+
+    Args:
+        engine: in place of the one that ``bench`` names.
+    """
     try:
-        result = finished(config, bench)
+        result = finished(config, bench, engine)
         lines = read_lines(folder_of(config, bench.runs).rounds)
     except Exception as error:
         return Outcome(config.key, error=f"{type(error).__name__}: {error}")
     return Outcome(config.key, result, tuple(lines))
 
 
-def finished(config: RunConfig, bench: Bench) -> dict[str, Any]:
+def finished(
+    config: RunConfig, bench: Bench, engine: Engine | None = None
+) -> dict[str, Any]:
     """The result of a cell."""
     done = folder_of(config, bench.runs).finished()
     if done is not None:
@@ -82,7 +118,7 @@ def finished(config: RunConfig, bench: Bench) -> dict[str, Any]:
         torch.set_num_threads(1)
     device = own_device(bench.device, bench.session)
     data = data_set(config.dataset, bench.data_dir, device)
-    engine = made_engine(bench, device)
+    engine = engine or made_engine(bench, device)
     if bench.share:
         return run_warmed(config, data, engine, bench.runs, command=bench.command)
     return run(config, data, engine, bench.runs, Start(resume=True), command=bench.command)

@@ -71,6 +71,10 @@ def bench(
     engine: Annotated[
         str | None, typer.Option(help="Engine that trains [default: best for the device].")
     ] = None,
+    stack: Annotated[
+        int,
+        typer.Option(min=1, help="Cells that --engine stacked trains in the same steps."),
+    ] = 1,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets are looked for first.")
@@ -112,6 +116,7 @@ def bench(
             data_dir=None if data_dir is None else data_dir.absolute(),
             engine=engine,
             device=device,
+            stack=stack,
             share=share,
             command=shlex.join(("fedward", *sys.argv[1:])),
         ),

@@ -56,6 +56,10 @@ class GridRun:
     def __post_init__(self) -> None:
         if self.bench.engine is not None:
             lookup("engine", self.bench.engine, ENGINES)
+        if self.bench.stack > 1 and self.bench.engine != "stacked":
+            raise ValueError(
+                f"--stack needs --engine stacked, got {self.bench.engine or 'none'}"
+            )
         for name in self.track:
             lookup("tracker", name, TRACKERS)
 

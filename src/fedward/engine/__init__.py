@@ -7,6 +7,7 @@ from fedward.engine.loop import Reference as Reference
 from fedward.engine.parallel import Parallel as Parallel
 from fedward.engine.seam import Engine as Engine
 from fedward.engine.stacked import Stacked as Stacked
+from fedward.engine.together import Together as Together
 
 ENGINES: Mapping[str, type[Engine]] = MappingProxyType(
     {"reference": Reference, "parallel": Parallel, "stacked": Stacked}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedward.data.images import Dataset
-from fedward.engine import ENGINES
+from fedward.engine import ENGINES, Together
 from fedward.engine.precision import exact_float32
 from fedward.engine.seam import Engine
 from fedward.simulation.checkpoint import params_hash
@@ -98,9 +98,13 @@ def run(
 
 
 def engine_name(engine: Engine) -> str:
-    """Its name in the register, or that of its type."""
-    names = [name for name, made in ENGINES.items() if type(engine) is made]
-    return names[0] if names else type(engine).__name__
+    """Its name in the register, or that of its type.
+
+    Runs that train together are trained by the engine that is shared, to the same bits.
+    """
+    kind = type(engine.within if isinstance(engine, Together) else engine)
+    names = [name for name, made in ENGINES.items() if kind is made]
+    return names[0] if names else kind.__name__
 
 
 def finished_result(

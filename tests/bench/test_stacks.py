@@ -1,0 +1,77 @@
+"""Cells that are trained together in one process, by the stacked engine."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fedward.bench.execute import execute, stacks
+from fedward.bench.grid import Cell
+from fedward.bench.work import Bench, run_cell, run_cells
+from fedward.engine import Stacked
+from fedward.simulation.runner import folder_of
+from tests.bench.tiny import TINY, bits, cells
+
+
+@pytest.fixture(scope="module")
+def chosen() -> list[Cell]:
+    return cells("fedavg", "median", "fedward")
+
+
+def together(runs: Path, height: int = 3) -> Bench:
+    return Bench(runs, engine="stacked", stack=height)
+
+
+def test_cells_leave_what_each_leaves_alone(chosen: Sequence[Cell], tmp_path: Path) -> None:
+    alone = Bench(tmp_path / "alone", engine="stacked", share=False)
+    outcomes = run_cells([cell.config for cell in chosen], together(tmp_path / "together"))
+    for cell, outcome in zip(chosen, outcomes, strict=True):
+        assert outcome.error is None
+        assert outcome.key == cell.key
+        assert run_cell(cell.config, alone).error is None
+        expected = bits(cell.config, tmp_path / "alone")
+        assert bits(cell.config, tmp_path / "together") == expected
+        assert outcome.result is not None
+        assert outcome.result["provenance"]["engine"] == "stacked"
+
+
+def test_they_share_steps(
+    chosen: Sequence[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    train = Stacked.train
+
+    def counting(self: Stacked, model, starts, pixels, plans):  # type: ignore[no-untyped-def]
+        calls.append(len(plans))
+        return train(self, model, starts, pixels, plans)
+
+    monkeypatch.setattr(Stacked, "train", counting)
+    monkeypatch.setattr("fedward.engine.together.SHORTEST", 120.0)
+    bench = replace(together(tmp_path), share=False)
+    run_cells([cell.config for cell in chosen], bench)
+    assert calls == [3 * TINY.clients_per_round] * TINY.rounds
+
+
+def test_one_that_fails_does_not_stop_the_others(
+    chosen: Sequence[Cell], tmp_path: Path
+) -> None:
+    bench = together(tmp_path)
+    with folder_of(chosen[1].config, tmp_path).locked():
+        outcomes = run_cells([cell.config for cell in chosen], bench)
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+    assert "RunLocked" in str(outcomes[1].error)
+
+
+def test_a_grid_hands_them_out_in_stacks(chosen: Sequence[Cell], tmp_path: Path) -> None:
+    begun: list[Cell] = []
+    outcomes = list(execute(chosen, together(tmp_path, 2), 1, begun.append))
+    assert begun == list(chosen)
+    assert {outcome.key for outcome in outcomes} == {cell.key for cell in chosen}
+    assert all(outcome.error is None for outcome in outcomes)
+
+
+def test_a_stack_is_of_one_data_set(chosen: Sequence[Cell]) -> None:
+    digits = cells("fedavg", "median", base=replace(TINY, dataset="mnist-small"))
+    found = [len(stack) for stack in stacks([*chosen, *digits], 2)]
+    assert found == [2, 1, 2]
