@@ -47,7 +47,8 @@ def rounds(
     clients: int,
     samples: int,
     workers: int,
-    slots: int | None,
+    *,
+    slots: int | None = None,
     bf16: bool = False,
 ) -> dict[str, Callable[[], Trained]]:
     """One call a round for every engine, all with the same model, images and plans."""
@@ -165,7 +166,12 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.workers)
     engines = rounds(
-        asked.model, asked.clients, asked.samples, asked.workers, asked.stacked, asked.bf16
+        asked.model,
+        asked.clients,
+        asked.samples,
+        asked.workers,
+        slots=asked.stacked,
+        bf16=asked.bf16,
     )
     seconds, busy = measure(engines, asked.passes)
     for name, taken in seconds.items():
@@ -175,8 +181,9 @@ def main() -> None:
     ratios, cpu_ratios = against_reference(seconds), against_reference(busy)
     for pair, ratio in ratios.items():
         print(f"{pair}: {ratio:.3f}, of CPU seconds {cpu_ratios[pair]:.3f}")
-    if asked.bf16:
-        print(f"updates of {BF16}: {apart(engines):.3f} of their norm from float32's")
+    far = {BF16: apart(engines)} if asked.bf16 else {}
+    for name, share in far.items():
+        print(f"updates of {name}: {share:.3f} of their norm from float32's")
     if asked.json:
         figures = {
             "workload": {key: value for key, value in vars(asked).items() if key != "json"},
@@ -184,6 +191,7 @@ def main() -> None:
             "cpu_seconds": busy,
             "ratios": ratios,
             "cpu_ratios": cpu_ratios,
+            "apart": far,
         }
         write_figures(asked.json, figures)
 

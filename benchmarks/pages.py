@@ -12,8 +12,9 @@ def fill(page: Path, name: str, text: str) -> None:
         ValueError: if the page does not have both marks, once and in this order.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, _, rest = (held := page.read_text()).partition(begin)
+    held = page.read_text()
+    before, _, rest = held.partition(begin)
     _, _, after = rest.partition(end)
-    if (held.count(begin), rest.count(end)) != (1, 1):
-        raise ValueError(f"{page} needs the marks {begin} and {end}, once each")
+    if [held.count(begin), held.count(end), rest.count(end)] != [1, 1, 1]:
+        raise ValueError(f"{page} needs the marks {begin} and {end}, once, in this order")
     page.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")

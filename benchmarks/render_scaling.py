@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 Line = Sequence[tuple[float, float]]
 
 COLOURS = ("#0072b2", "#d55e00", "#999999")
-WIDTH, HEIGHT = 270, 200
+TOP, WIDTH, HEIGHT = 40, 270, 200
 """Of the axes of one panel, in pixels."""
 
 
@@ -58,42 +58,71 @@ def lines_of(rows: Rows, field: str, where: Mapping[str, int]) -> Line:
     ]
 
 
+class Axes:
+    """Two logarithmic axes round some points.
+
+    Attributes:
+        left: where the panel begins, in pixels.
+        low: smallest value on either axis, in the points' own units.
+        span: of either axis, in logarithms.
+    """
+
+    def __init__(self, points: Line, left: int) -> None:
+        self.left = left
+        # A little room on all sides.
+        self.low = [min(point[axis] for point in points) / 1.3 for axis in (0, 1)]
+        high = [max(point[axis] for point in points) * 1.3 for axis in (0, 1)]
+        self.span = [math.log(high[axis] / self.low[axis]) for axis in (0, 1)]
+
+    def place(self, across: float, up: float) -> tuple[float, float]:
+        """Where a point is drawn."""
+        x = math.log(across / self.low[0]) / self.span[0]
+        y = math.log(up / self.low[1]) / self.span[1]
+        return self.left + WIDTH * x, TOP + HEIGHT * (1 - y)
+
+    def frame(self, ticks: Sequence[float]) -> list[str]:
+        """The frame, a number for every tick below, and for powers of ten at the side."""
+        parts = [
+            f'<rect x="{self.left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" '
+            'fill="none" stroke="#cccccc"/>'
+        ]
+        for tick in ticks:
+            x, _ = self.place(tick, 1.0)
+            parts.append(
+                f'<text x="{x:.0f}" y="{TOP + HEIGHT + 17}" text-anchor="middle">'
+                f"{tick:,}</text>"
+            )
+        top = math.exp(math.log(self.low[1]) + self.span[1])
+        first, last = math.ceil(math.log10(self.low[1])), math.floor(math.log10(top))
+        for value in (10**power for power in range(first, last + 1)):
+            _, y = self.place(self.low[0], value)
+            parts += [
+                f'<line x1="{self.left}" y1="{y:.0f}" x2="{self.left + WIDTH}" '
+                f'y2="{y:.0f}" stroke="#eeeeee"/>',
+                f'<text x="{self.left - 5}" y="{y + 4:.0f}" text-anchor="end">'
+                f"{value:,}</text>",
+            ]
+        return parts
+
+
 def panel(title: str, lines: Mapping[str, Line], left: int) -> list[str]:
-    """A chart with logarithmic axes; a line with a name and a mark for every point."""
+    """A chart: a line with a name, a dot for every point, and its last value."""
     points = [point for line in lines.values() for point in line]
-    low = [min(p[axis] for p in points) / 1.3 for axis in (0, 1)]
-    span = [math.log(max(p[a] for p in points) * 1.3 / low[a]) for a in (0, 1)]
-
-    def place(point: tuple[float, float]) -> tuple[float, float]:
-        across = math.log(point[0] / low[0]) / span[0]
-        up = math.log(point[1] / low[1]) / span[1]
-        return left + WIDTH * across, 40 + HEIGHT * (1 - up)
-
+    axes = Axes(points, left)
     parts = [
         f'<text x="{left}" y="22" font-weight="bold">{title}</text>',
-        f'<rect x="{left}" y="40" width="{WIDTH}" height="{HEIGHT}" fill="none" '
-        'stroke="#cccccc"/>',
+        *axes.frame(sorted({across for across, _ in points})),
     ]
-    for clients in sorted({point[0] for point in points}):
-        x, _ = place((clients, low[1] * 2))
-        parts.append(f'<text x="{x:.0f}" y="257" text-anchor="middle">{clients}</text>')
-    first, last = math.ceil(math.log10(low[1])), math.log10(low[1]) + span[1] / math.log(10)
-    for power in range(first, math.floor(last) + 1):
-        _, y = place((low[0], 10**power))
-        parts += [
-            f'<line x1="{left}" y1="{y:.0f}" x2="{left + WIDTH}" y2="{y:.0f}" '
-            'stroke="#eeeeee"/>',
-            f'<text x="{left - 5}" y="{y + 4:.0f}" text-anchor="end">{10**power:,}</text>',
-        ]
     for number, (name, line) in enumerate(lines.items()):
-        parts += drawn([place(point) for point in line], COLOURS[number])
-        x, y = place(line[-1])
+        colour = COLOURS[number]
+        x, y = axes.place(*line[-1])
         above = -8 if number == 0 else 18
-        foot = 290 + 17 * number
+        foot = TOP + HEIGHT + 50 + 17 * number
         parts += [
+            *drawn([axes.place(*point) for point in line], colour),
             f'<text x="{x:.0f}" y="{y + above:.0f}" text-anchor="middle" '
-            f'fill="{COLOURS[number]}">{line[-1][1]:,.0f}</text>',
-            *drawn([(left, foot - 4), (left + 18, foot - 4)], COLOURS[number]),
+            f'fill="{colour}">{line[-1][1]:,.0f}</text>',
+            *drawn([(left, foot - 4), (left + 18, foot - 4)], colour),
             f'<text x="{left + 24}" y="{foot}">{name}</text>',
         ]
     return parts
@@ -111,18 +140,22 @@ def drawn(points: Line, colour: str) -> list[str]:
 
 def picture(rows: Rows) -> str:
     """Seconds and memory by the number of clients, side by side."""
-    crowd = max(row["pool"] for row in rows)
+    pools = sorted({row["pool"] for row in rows}, reverse=True)
+    workers = sorted({row["workers"] for row in rows})
     seconds = {
-        f"{counted(n)}, pool of {crowd:,}": lines_of(
-            rows, "seconds", {"pool": crowd, "workers": n}
+        f"{counted(n)}, pool of {pools[0]:,}": lines_of(
+            rows, "seconds", {"pool": pools[0], "workers": n}
         )
-        for n in (1, 2)
+        for n in workers
     }
+    most = {"workers": workers[-1]}
     memory = {
-        f"pool of {pool:,}": lines_of(rows, "peak_mib", {"pool": pool, "workers": 2})
-        for pool in sorted({row["pool"] for row in rows}, reverse=True)
+        f"{counted(workers[-1])}, pool of {pool:,}": lines_of(
+            rows, "peak_mib", {"pool": pool, **most}
+        )
+        for pool in pools
     }
-    memory["the updates"] = lines_of(rows, "rows_mib", {"pool": crowd, "workers": 2})
+    memory["the updates"] = lines_of(rows, "rows_mib", {"pool": pools[0], **most})
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 340" '
         'font-family="sans-serif" font-size="12">',

@@ -1,10 +1,10 @@
 """Seconds and peak memory of a simulated round as clients, pool and workers grow.
 
 Whole rounds of the simulator: clients are drawn from the pool, trained by the parallel
-engine (600 images each, batches of 64, one epoch, MnistNet), and averaged; nothing is
-evaluated. There are 60,000 random images whatever the pool, and its clients' shares
-overlap, so that clients have equally many in every case. A case runs in a process of its
-own, and its second round counts; passes take turns. Memory is the process's largest
+engine (600 images each, batches of 64, one epoch, MnistNet), and averaged; the model is
+measured on ten images. There are 60,000 random images whatever the pool, and its clients'
+shares overlap, so that clients have equally many in every case. A case runs in a process
+of its own, and its second round counts; passes take turns. Memory is the process's largest
 resident set, and what of it the updates are. Linux only.
 
     python benchmarks/scaling.py --json results/benchmarks/scaling.json
@@ -57,6 +57,7 @@ def crowd(clients: int, pool: int, workers: int) -> Federation:
     classes = tuple(str(label) for label in range(10))
     data = Dataset("random", random_images(IMAGES), random_images(10), classes)
     order = torch.randperm(IMAGES, generator=stream(0, "scaling", "order"))
+    # A prime, so that clients' stretches begin in different places.
     starts = [client * 7919 % (IMAGES - SHARE) for client in range(pool)]
     shards = [order[start : start + SHARE] for start in starts]
     fed = federation(config, data, Parallel(workers=workers))

@@ -145,6 +145,18 @@ def test_who_is_not_expected_or_too_late_has_no_place() -> None:
                 buffer.clear(clients)
 
 
+def test_an_order_that_is_refused_changes_nothing() -> None:
+    with UpdateBuffer(LAYOUT, 3) as buffer:
+        buffer.clear([5, 1])
+        buffer.add(5, ROWS[0])
+        with pytest.raises(ValueError, match="each named once"):
+            buffer.clear([9, 5, 5])
+        with pytest.raises(ValueError, match="client 9 is not expected"):
+            buffer.add(9, ROWS[2])
+        buffer.add(1, ROWS[1])
+        assert buffer.updates.equal(ROWS[:2])
+
+
 def not_finite(buffer: UpdateBuffer) -> None:
     row = ROWS[0].clone()
     row[-1] = math.nan

@@ -115,14 +115,15 @@ class UpdateBuffer:
             ValueError: if there is no room for so many, or one is named twice.
         """
         capacity = len(self._rows)
-        self._places: dict[int, int] | None = None
+        places = None
         if expected is not None:
-            self._places = {client: row for row, client in enumerate(expected)}
-            if not len(self._places) == len(expected) <= capacity:
+            places = {client: row for row, client in enumerate(expected)}
+            if not len(places) == len(expected) <= capacity:
                 raise ValueError(
                     f"a buffer for {capacity} clients needs at most as many, each named "
                     f"once; got {len(expected)}"
                 )
+        self._places = places
         self._signatures = SignatureTable.empty(capacity, self.layout, self._sparsity)
         self._held: dict[int, _Held] = {}
         self._closed = False
@@ -202,7 +203,7 @@ class UpdateBuffer:
         return row
 
     def _close_gaps(self) -> None:
-        """Move rows up to where nobody's are, in their order; seldom is there any."""
+        """Move rows up to where nobody's are, in their order, if there are any."""
         in_order = sorted(self._held.items(), key=lambda item: item[1].row)
         for row, (_, held) in enumerate(in_order):
             if held.row != row:
