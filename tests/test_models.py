@@ -1,7 +1,10 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import local_response_norm, max_pool2d, relu
 
 from fedward.engine.network import dropout_masks
@@ -150,6 +153,21 @@ def test_cifarnet_in_the_order_of_the_paper_is_the_same_bit_for_bit() -> None:
         gradients(model, model(images, keep)), gradients(model, expected), strict=True
     )
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_models_made_on_threads_at_once_are_those_made_one_by_one() -> None:
+    def made(seed: int) -> Tensor:
+        begun.wait()
+        model = make_model("mnistnet", (1, 28, 28), 10, seed)
+        return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+    begun = Barrier(1)
+    alone = [made(seed) for seed in range(16)]
+    begun = Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(made, range(16)))
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_dropping_nothing_is_evaluation() -> None:

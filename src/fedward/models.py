@@ -13,6 +13,7 @@ statistics would not be parameters and would leave the round unscreened.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from types import MappingProxyType
 
 import torch
@@ -208,6 +209,10 @@ MODELS: Mapping[str, ModelCard] = MappingProxyType(
 )
 
 
+GENERATOR = Lock()
+"""Whose turn it is with PyTorch's global generator; runs may begin on several threads."""
+
+
 def make_model(name: str, shape: Shape, classes: int, seed: int) -> Network:
     """A network with PyTorch's default initialisation, drawn from ``(seed, "model")``.
 
@@ -231,6 +236,6 @@ def make_model(name: str, shape: Shape, classes: int, seed: int) -> Network:
         raise ValueError(f"{name} takes images of {takes}, got {got}")
     if classes < 2:
         raise ValueError(f"{name} needs at least 2 classes, got {classes}")
-    with torch.random.fork_rng(devices=[]):
+    with GENERATOR, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "model"))
         return card.build(shape[0], classes)
