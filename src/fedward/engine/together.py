@@ -126,10 +126,9 @@ class Together:
             try:
                 self._answer(requests)
             except BaseException as error:
-                for request in met:
+                for request in requests:
                     if not request.answer.done():
                         request.answer.set_exception(error)
-                break
         self._patience = max(SHORTEST, time.monotonic() - begun)
 
     def _answer(self, requests: Sequence[Request]) -> None:
