@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -79,10 +80,12 @@ def run_cells(configs: Sequence[RunConfig], bench: Bench) -> list[Outcome]:
     # Each run sets these for itself and puts back what it found, which must be the same
     # whoever begins or ends first.
     torch.set_num_threads(1)
-    together = Together(Stacked())
+    together, everybody = Together(Stacked()), Barrier(len(configs))
 
     def member(config: RunConfig) -> Outcome:
         with together.run():
+            # Nobody trains before all are counted, whom the first is to wait for.
+            everybody.wait()
             return run_cell(config, bench, together)
 
     with exact_float32(), ThreadPoolExecutor(len(configs)) as pool:

@@ -54,11 +54,11 @@ class Together:
         self._training = False
 
     @contextmanager
-    def run(self) -> Iterator["Together"]:
+    def run(self) -> Iterator[None]:
         """A run that will ask; while it is there, the others wait for it a little."""
         self._count(1)
         try:
-            yield self
+            yield
         finally:
             self._count(-1)
 
