@@ -117,6 +117,32 @@ def test_attacks_are_marked_if_and_only_if_the_record_does_not_show_them() -> No
     assert set(ATTACKS) - shown == set(NOT_SHOWN)
 
 
+def test_one_option_changed_at_a_time() -> None:
+    made = []
+    for seed in (0, 1, 2):
+        plain = cell(DBA(), FedAvg(), seed)
+        made += [result(clean_twin(plain), 0.05, 0.9), result(plain, 0.6, 0.9)]
+        for defense, aasr in (
+            (Fedward(), 0.35),
+            (Fedward(eps="authors"), 0.14 + seed / 1000),
+            (Fedward(amgrad="ternary"), (0.05, 0.05, 0.2)[seed]),
+        ):
+            made.append(result(replace(plain, defense=defense), aasr, 0.9))
+        quiet = cell(None, Fedward(eps="authors"), seed)
+        made.append(result(quiet, None, 0.8, aer=0.25))
+    head, _, dba, held, surely, ma, brr = RENDER["between"](read(*made)).splitlines()
+    assert (
+        head == "| attack | `fedward` | `fedward:amgrad=ternary` | `fedward:eps=authors` |"
+    )
+    # 4.303 x 0.0866 / sqrt 3 is 21.5 points, and 4.303 x 0.001 / sqrt 3 is 0.2.
+    assert dba == "| `dba` | 30.0 ± 0.0 | 5.0 ± 21.5 | 9.1 ± 0.2 |"
+    assert held == "| **held on average** | **0** of 1 | **1** of 1 | **1** of 1 |"
+    assert surely == "| held with the whole interval | 0 | 0 | 1 |"
+    assert ma == "| nobody attacks: MA |  |  | 80.0 ± 0.0 |"
+    assert brr == "| nobody attacks: BRR |  |  | 25.0 ± 0.0 |"
+
+
 def test_the_page_is_made_of_the_results() -> None:
-    page = RENDER["page"](RENDER["read_cells"](read_results([RESULTS])))
+    places = [RESULTS, RESULTS.with_name("attacks-variants")]
+    page = RENDER["page"](RENDER["read_cells"](read_results(places)))
     assert (ROOT / "docs" / "robustness.md").read_text() == page
