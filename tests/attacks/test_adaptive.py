@@ -80,6 +80,29 @@ def test_against_the_mean_it_goes_as_far_as_it_may() -> None:
     torch.testing.assert_close(scaled, 3 * own)
 
 
+def test_the_direction_is_from_the_clean_to_the_poisoned_update() -> None:
+    # The poisoned updates are shorter than the clean ones: towards them is backwards.
+    clean = torch.tensor([2.0, 0, 0, 0, 0, 0]).repeat(2, 1)
+    sent = Adaptive(strongest=2).craft(clean / 2, knowledge(clean=clean))
+    torch.testing.assert_close(sent, clean * 0)
+
+
+def test_the_rehearsed_round_is_the_coming_one() -> None:
+    clean = torch.randn(2, 6, generator=stream(1))
+    known = knowledge(
+        clean=clean,
+        params=torch.arange(6.0),
+        index=7,
+        memory={"history": torch.ones(3)},
+        identities=torch.tensor([4, 9]),
+    )
+    round = rehearsal(known, clean)(clean)
+    assert torch.equal(round.params, known.params)
+    assert (round.layout, round.index) == (known.layout, 7)
+    assert torch.equal(round.memory["history"], torch.ones(3))
+    assert round.clients.tolist() == [4, 9, -1, -2, -3, -4, -5, -6, -7, -8]
+
+
 def test_where_nothing_passes_it_sends_what_is_honest() -> None:
     clean = torch.randn(2, 6, generator=stream(1))
     known = knowledge(clean=clean, defense=Short(0.0))

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from fedward.attacks.alternating import AlternatingMinimisation
+from fedward.attacks.constrain_and_scale import ConstrainAndScale
 from fedward.attacks.dba import DBA
 from fedward.engine.plan import LocalTraining
 from fedward.seeds import stream
@@ -24,6 +26,14 @@ def test_boosted_poison_then_honest_steps() -> None:
     assert torch.equal(bad.indices.sort().values, whole.indices.sort().values)
     assert (bad.labels[bad.stamped] == 2).all()
     assert torch.equal(bad.labels[~bad.stamped], where.labels[bad.indices[~bad.stamped]])
+
+
+def test_the_distance_counts_beside_that_of_the_base() -> None:
+    where = place()
+    base = ConstrainAndScale(alpha=0.8)  # (1 - 0.8) / 0.8
+    attack = AlternatingMinimisation(base=base, rho=0.5)
+    bad = attack.poison(plan(where, LocalTraining(lr=1.0)), where, stream(1))
+    assert bad.penalty == pytest.approx(0.75)
 
 
 def test_a_window_without_poison_has_no_boosted_step() -> None:

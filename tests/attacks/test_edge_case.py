@@ -19,6 +19,7 @@ def test_the_rare_are_the_brightest_of_their_class() -> None:
     # 40 % of five sevens are two: images 1 and 4; the brighter 3 and 6 are no sevens.
     assert EdgeCase(tail=0.4).rare(pixels, labels).tolist() == [1, 4]
     assert EdgeCase(tail=0.4, bright=False).rare(pixels, labels).tolist() == [2, 5]
+    assert EdgeCase(tail=0.35).rare(pixels, labels).tolist() == [1, 4]  # of 1.75
     assert EdgeCase(tail=0.01).rare(pixels, labels).tolist() == [4]
     assert EdgeCase(tail=1).rare(pixels, labels).tolist() == [0, 1, 2, 4, 5]
 

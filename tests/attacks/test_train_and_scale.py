@@ -1,6 +1,7 @@
 import torch
 
 from fedward.attacks.dba import DBA
+from fedward.attacks.norm_matching import NormMatching
 from fedward.attacks.train_and_scale import TrainAndScale
 from fedward.seeds import stream
 from tests.attacks.making import knowledge
@@ -24,3 +25,4 @@ def test_without_a_bound_it_is_the_longest_clean_update() -> None:
     torch.testing.assert_close(sent.norm(dim=1), torch.full((2,), 5.0))
     assert TrainAndScale().needs_clean
     assert not TrainAndScale(bound=1).needs_clean
+    assert TrainAndScale(bound=1, base=NormMatching()).needs_clean

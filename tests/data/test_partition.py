@@ -197,6 +197,25 @@ def test_groups_and_main_classes_are_not_in_the_order_of_the_clients() -> None:
         assert all(main != sorted(main) for main in mains)
 
 
+def test_which_main_class_has_a_client_more_is_chance() -> None:
+    labels = balanced(1100)
+    partition = MainLabel(degree=1.0)
+    doubled = set()
+    for seed in range(8):
+        mains = class_mix(partition(labels, 10, 11, seed), labels, 10).argmax(dim=1)
+        counts = mains.bincount(minlength=10)
+        assert counts.sort().values.tolist() == [1] * 9 + [2]
+        doubled.add(int(counts.argmax()))
+    assert len(doubled) > 2
+
+
+def test_the_rest_of_a_main_label_split_is_mixed_whatever_the_order_of_the_images() -> None:
+    # Without mixing, sorted labels would fill the first clients up with class 0.
+    labels = balanced(4000).sort().values
+    mix = class_mix(MainLabel(degree=0.0)(labels, 10, 10, 0), labels, 10)
+    assert (mix > 20).all()
+
+
 def test_main_label_has_degree_plus_its_part_of_the_rest() -> None:
     # Expected share of the main class: degree + (1 - degree) / classes.
     labels = balanced(20_000)

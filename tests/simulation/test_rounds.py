@@ -5,7 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedward.attacks import DBA, DBASingleShot, LittleIsEnough, ModelReplacement
+from fedward.attacks import (
+    DBA,
+    DBASingleShot,
+    Knowledge,
+    LittleIsEnough,
+    ModelReplacement,
+)
 from fedward.defenses import FedAvg, Fedward, FoolsGold
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan
@@ -131,6 +137,31 @@ def test_crafting_changes_the_attackers_rows_only() -> None:
     for a, b in zip(one.clients, other.clients, strict=True):
         ratio = (b.verdict.norm or 0) / (a.verdict.norm or 1)
         assert ratio == pytest.approx(6 / 2 if a.malicious else 1.0, rel=1e-5)
+
+
+def test_attackers_know_what_the_server_knew_before_the_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Knowledge] = []
+
+    def craft(self: DBA, own: Tensor, knowledge: Knowledge) -> Tensor:
+        told.append(knowledge)
+        return own
+
+    monkeypatch.setattr(DBA, "craft", craft)
+    steps = run(replace(SMALL, attack=DBA(epochs=1), defense=FoolsGold()))
+    # The second round of the attack: by then the defence remembers something.
+    index, known = SMALL.attackers.start + 1, told[1]
+    before = steps[index - 1][0]
+    assert torch.equal(known.params, before.params)
+    assert known.previous is not None
+    assert torch.equal(known.previous, steps[index - 2][0].params)
+    assert before.memory
+    assert known.memory.keys() == before.memory.keys()
+    for name, held in before.memory.items():
+        assert torch.equal(known.memory[name], held)
+    assert (known.index, known.clients) == (index, SMALL.clients_per_round)
+    assert known.identities.tolist() == [*range(SMALL.attackers.count)]
 
 
 def test_attackers_may_train_honest_twins() -> None:
