@@ -15,6 +15,9 @@ from pages import PERFORMANCE, fill
 
 ROOT = Path(__file__).parents[1]
 FOUND = ROOT / "results" / "benchmarks" / "aggregation_speed.json"
+NEWER = FOUND.with_name("aggregation_speed-zen4.json")
+"""The same on another processor, without memory, which does not depend on it."""
+
 PICTURE = ROOT / "docs" / "images" / "aggregation.svg"
 
 Rows = list[dict[str, Any]]
@@ -86,6 +89,8 @@ def main() -> None:
     PICTURE.write_text(picture(found["times"], "cifarnet", 50))
     tables = f"{table(found['times'])}\n\n{shares(found['memory'])}"
     fill(PERFORMANCE, "aggregation", tables)
+    newer = json.loads(NEWER.read_text())
+    fill(PERFORMANCE, "aggregation on Zen 4", table(newer["times"]))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from fedward.ops.compiled_counts import squares as squares
 from fedward.ops.intrinsics import ask_for, eight_beyond, magnitude_of, ones, signs_of_eight
 
 Floats = NDArray[np.floating[Any]]
@@ -25,12 +26,6 @@ AHEAD = 1024
 
 LINE = 64
 """Bytes that memory hands over at a time."""
-
-WORDS = 1024
-"""Words of two rows that are compared before the next pair: 16 KiB stay in cache."""
-
-FEW = 1 / 16
-"""Zeros a word, on average, up to which each is dealt with on its own."""
 
 COLUMNS = 4096
 """Columns summed at a time: their float64 sums stay in cache."""
@@ -144,122 +139,6 @@ def keep(
     bits = layer.view(f"i{layer.itemsize}")
     limit = int(np.array(cut, layer.dtype).view(bits.dtype))
     return int(_keep(bits, limit, negative, present))
-
-
-@loop
-@no_type_check
-def _differing_words(left, right):
-    count = np.uint64(0)
-    for word in range(len(left)):
-        count += ones(left[word] ^ right[word])
-    return count
-
-
-@loop
-@no_type_check
-def _differing(words, begin, end, first, opposite):
-    for start in range(begin, end, WORDS):
-        stop = min(start + WORDS, end)
-        for i in range(len(opposite)):
-            left = words[first + i, start:stop]
-            for j in range(i + 1, len(words) - first):
-                opposite[i, j] += _differing_words(left, words[first + j, start:stop])
-
-
-@loop
-@no_type_check
-def _differing_words_in_both(left, right, held, other):
-    count = shared = np.uint64(0)
-    for word in range(len(left)):
-        both = held[word] & other[word]
-        shared += ones(both)
-        count += ones((left[word] ^ right[word]) & both)
-    return count, shared
-
-
-@loop
-@no_type_check
-def _differing_in_both(words, present, begin, end, first, opposite, both):
-    for start in range(begin, end, WORDS):
-        stop = min(start + WORDS, end)
-        for i in range(len(opposite)):
-            left, held = words[first + i, start:stop], present[first + i, start:stop]
-            for j in range(i + 1, len(words) - first):
-                right, other = words[first + j, start:stop], present[first + j, start:stop]
-                count, shared = _differing_words_in_both(left, right, held, other)
-                opposite[i, j] += count
-                both[i, j] += shared
-
-
-@loop
-@no_type_check
-def _absences(words, present, every, begin, end, first, opposite, both):
-    """Correct counts that took every absent entry for a positive one that is there.
-
-    What two rows both lack was taken away for each of them, and is given back once.
-    """
-    strip = len(opposite)
-    for row in range(len(words) - first):
-        for word in range(begin, end):
-            absent = present[first + row, word] ^ every[word]
-            while absent:
-                lowest = absent & (~absent + np.uint64(1))
-                absent ^= lowest
-                for i in range(min(strip, row)):
-                    if words[first + i, word] & lowest:
-                        opposite[i, row] -= 1
-                    if not present[first + i, word] & lowest:
-                        both[i, row] += 1
-                if row < strip:
-                    for j in range(row + 1, len(words) - first):
-                        if words[first + j, word] & lowest:
-                            opposite[row, j] -= 1
-
-
-@loop
-@no_type_check
-def _squares(words, present, every, begins, sizes, maxima, kept, first, total):
-    rows, later = total.shape
-    opposite, both = np.empty((rows, later), np.int64), np.empty((rows, later), np.int64)
-    for layer in range(len(sizes)):
-        begin, end, size = begins[layer], begins[layer + 1], sizes[layer]
-        opposite[:] = 0
-        lacking = size * later - kept[first:, layer].sum()
-        if lacking > (end - begin) * later * FEW:
-            both[:] = 0
-            _differing_in_both(words, present, begin, end, first, opposite, both)
-        else:
-            for i in range(rows):
-                for j in range(later):
-                    both[i, j] = kept[first + i, layer] + kept[first + j, layer] - size
-            _differing(words, begin, end, first, opposite)
-            if lacking:
-                _absences(words, present, every, begin, end, first, opposite, both)
-        for i in range(rows):
-            for j in range(i + 1, later):
-                mine, theirs = maxima[first + i, layer], maxima[first + j, layer]
-                together = np.float64(both[i, j] - opposite[i, j]) * (mine - theirs) ** 2
-                together += np.float64(opposite[i, j]) * (mine + theirs) ** 2
-                alone = np.float64(kept[first + i, layer] - both[i, j]) * mine**2
-                alone += np.float64(kept[first + j, layer] - both[i, j]) * theirs**2
-                total[i, j] += together + alone
-
-
-def squares(
-    words: NDArray[np.uint64],
-    present: NDArray[np.uint64] | None,
-    every: NDArray[np.uint64],
-    begins: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-    maxima: NDArray[np.float64],
-    kept: NDArray[np.int64],
-    first: int,
-    total: NDArray[np.float64],
-) -> None:
-    """See `portable.squares`."""
-    # Without zeros nobody looks at it, but Numba wants an array.
-    held = words if present is None else present
-    _squares(words, held, every, begins, sizes, maxima, kept, first, total)
 
 
 @loop
