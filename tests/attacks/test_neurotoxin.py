@@ -20,6 +20,12 @@ def test_nothing_is_known_in_the_first_round() -> None:
     assert torch.equal(Neurotoxin(ratio=0.5).craft(own, knowledge()), own)
 
 
+def test_a_model_that_did_not_move_says_nothing() -> None:
+    own, held = torch.randn(2, 6, generator=stream(1)), torch.randn(6, generator=stream(2))
+    known = knowledge(params=held, previous=held.clone())
+    assert torch.equal(Neurotoxin(ratio=0.5).craft(own, known), own)
+
+
 def test_heaviest_is_the_top_share_with_ties_to_the_first() -> None:
     update = torch.tensor([2.0, -3.0, 3.0, 3.0, 0.0])
     assert heaviest(update, 0.4).tolist() == [False, True, True, False, False]

@@ -38,6 +38,8 @@ def test_projection_comes_after_every_second_step_and_the_last() -> None:
 def test_the_smaller_ball_holds() -> None:
     where = place()
     honest = plan(where, LocalTraining())
-    for inner, outer in ((1.0, 2.0), (2.0, 1.0)):
-        attack = PGD(radius=outer, base=PGD(radius=inner))
-        assert attack.poison(honest, where, stream(1)).radius == 1
+    for inner, outer, every in ((1.0, 2.0, 3), (2.0, 1.0, 7)):
+        base = PGD(radius=inner, project_every=3)
+        attack = PGD(radius=outer, project_every=7, base=base)
+        held = attack.poison(honest, where, stream(1))
+        assert (held.radius, held.project_every) == (1, every)

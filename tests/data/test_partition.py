@@ -225,6 +225,22 @@ def test_main_label_has_degree_plus_its_part_of_the_rest() -> None:
     assert float(share.mean()) == pytest.approx(0.55, abs=0.01)
 
 
+@pytest.mark.parametrize("images", [29, 53, 58])
+def test_a_share_of_a_hundred_images_is_that_many(images: int) -> None:
+    # 0.53 x 100 is less than 53 in single precision. Two clients of 100; classes 0 and 1
+    # have just the images that their main share takes.
+    labels = torch.tensor([0] * images + [1] * images + [2] * (200 - 2 * images))
+    met = 0
+    for seed in range(30):
+        only = class_mix(MainLabel(degree=1.0)(labels, 3, 2, seed), labels, 3)
+        if only[:, 2].tolist() != [100 - images] * 2:
+            continue  # somebody's main class is 2
+        mix = class_mix(MainLabel(degree=images / 100)(labels, 3, 2, seed), labels, 3)
+        assert sorted(mix[:, 0].tolist()) == sorted(mix[:, 1].tolist()) == [0, images]
+        met += 1
+    assert met > 1
+
+
 def test_a_scarce_main_class_is_shared_evenly() -> None:
     # Four clients of 25; classes 0 and 1 are the main classes of two each, and class 1 has
     # only 20 images, 10 for each of its two.

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
+from fedward.attacks import DBA
 from fedward.engine.plan import LocalTraining, Trigger, batch, draw_plan, stamp, unit
 from fedward.seeds import stream
 from tests.engine.plans import corner, honest, images, poisoned
@@ -104,3 +105,10 @@ def test_a_trigger_with_channels_paints_each_its_own_value() -> None:
     value = torch.tensor([[[9, 10]], [[19, 20]]], dtype=torch.uint8)
     stamped = stamp(torch.zeros(1, 2, 1, 2, dtype=torch.uint8), Trigger(mask, value))
     assert stamped.tolist() == [[[[0, 10]], [[0, 20]]]]
+
+
+def test_a_milestone_is_an_epoch() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        LocalTraining(milestones=(2, -1))
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        DBA(milestones=(-1,))

@@ -9,7 +9,6 @@ from fedward.attacks import (
     DBA,
     DBASingleShot,
     Knowledge,
-    LittleIsEnough,
     ModelReplacement,
 )
 from fedward.defenses import FedAvg, Fedward, FoolsGold
@@ -18,7 +17,7 @@ from fedward.engine.plan import LocalPlan
 from fedward.engine.seam import Trained
 from fedward.simulation.config import Attackers, Measuring, RunConfig, clean_twin
 from fedward.simulation.records import RoundRecord, State
-from fedward.simulation.rounds import select, simulate
+from fedward.simulation.rounds import honest_plan, select, simulate
 from tests.simulation.small import SMALL, small_federation
 
 
@@ -139,34 +138,56 @@ def test_crafting_changes_the_attackers_rows_only() -> None:
         assert ratio == pytest.approx(6 / 2 if a.malicious else 1.0, rel=1e-5)
 
 
-def test_attackers_know_what_the_server_knew_before_the_round(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told: list[Knowledge] = []
+def told(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> list[Knowledge]:
+    """What the attackers of a run were told, round after round."""
+    heard: list[Knowledge] = []
 
     def craft(self: DBA, own: Tensor, knowledge: Knowledge) -> Tensor:
-        told.append(knowledge)
+        heard.append(knowledge)
         return own
 
     monkeypatch.setattr(DBA, "craft", craft)
-    steps = run(replace(SMALL, attack=DBA(epochs=1), defense=FoolsGold()))
-    # The second round of the attack: by then the defence remembers something.
-    index, known = SMALL.attackers.start + 1, told[1]
-    before = steps[index - 1][0]
-    assert torch.equal(known.params, before.params)
-    assert known.previous is not None
-    assert torch.equal(known.previous, steps[index - 2][0].params)
-    assert before.memory
-    assert known.memory.keys() == before.memory.keys()
-    for name, held in before.memory.items():
-        assert torch.equal(known.memory[name], held)
-    assert (known.index, known.clients) == (index, SMALL.clients_per_round)
-    assert known.identities.tolist() == [*range(SMALL.attackers.count)]
+    monkeypatch.setattr(DBA, "needs_clean", True)
+    run(config)
+    return heard
 
 
-def test_attackers_may_train_honest_twins() -> None:
-    config = replace(SMALL, rounds=3, attack=LittleIsEnough())
-    assert run(config)[2][1].attackers == 2
+def test_attackers_know_what_the_server_knows_and_their_own_honest_updates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = replace(SMALL, attack=DBA(epochs=1), defense=FoolsGold())
+    steps, fed = run(config), small_federation(config)
+    heard = told(config, monkeypatch)
+    start, count = config.attackers.start, config.attackers.count
+    assert len(heard) == config.rounds - start
+    for index, known in enumerate(heard, start):
+        before, earlier = steps[index - 1][0], steps[index - 2][0]
+        assert torch.equal(known.params, before.params)
+        assert known.previous is not None
+        assert torch.equal(known.previous, earlier.params)
+        assert known.memory.keys() == before.memory.keys()
+        for name, held in before.memory.items():
+            assert torch.equal(known.memory[name], held)
+        assert (known.defense, known.layout) == (config.defense, fed.layout)
+        assert (known.index, known.clients) == (index, config.clients_per_round)
+        assert known.identities.tolist() == [*range(count)]
+        plans = [honest_plan(fed, client, index) for client in range(count)]
+        twins = fed.engine(fed.model, before.params, fed.data.train.pixels, plans)
+        assert known.clean is not None
+        assert torch.equal(known.clean, twins.rows)
+    assert heard[1].memory
+    assert len({known.generator.initial_seed() for known in heard}) == len(heard)
+
+
+def test_attackers_know_when_the_server_does_not_defend_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = SMALL.attackers.start
+    config = replace(
+        SMALL, attack=DBA(epochs=1), defense=FoolsGold(), defend_from=start + 1
+    )
+    heard = told(config, monkeypatch)
+    assert [known.defense for known in heard[:2]] == [FedAvg(), FoolsGold()]
 
 
 def test_a_held_round_keeps_the_model() -> None:

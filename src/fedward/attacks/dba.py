@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -85,13 +85,16 @@ class DBA(DataPoisoning):
 class DBASingleShot(DBA):
     """Every attacker strikes once, ``interval`` rounds after the one before it.
 
+    It does so if it is among the clients of that round, as attackers with ``choice=fixed``
+    are, and if the run and the attack last that long.
+
     The numbers are DBA's for MNIST (10 epochs with steps after 2 and 8, gamma = 100).
     There the server multiplies the mean by 0.1, so that 100 among 10 clients replaces the
     model; a server that adds the whole mean needs 10, and 100 overshoots tenfold.
     """
 
     epochs: int = Field(default=10, ge=1)
-    milestones: tuple[int, ...] = (2, 8)
+    milestones: tuple[NonNegativeInt, ...] = (2, 8)
     scale: float = Field(default=100.0, gt=0)
     interval: int = Field(default=2, ge=1)
 

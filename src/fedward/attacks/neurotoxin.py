@@ -44,8 +44,9 @@ class Neurotoxin(Wrapper):
 
 
 def heaviest(update: Float[Tensor, " params"], ratio: float) -> Bool[Tensor, " params"]:
-    """The int(ratio x params) largest magnitudes; of equals, the first ones."""
+    """The int(ratio x params) largest magnitudes, none of them 0; of equals, the first."""
     order = update.abs().argsort(descending=True, stable=True)
     mask = torch.zeros_like(update, dtype=torch.bool)
     mask[order[: share_of(len(update), ratio)]] = True
-    return mask
+    # A model that a held round left where it was says nothing of what matters.
+    return mask & (update != 0)

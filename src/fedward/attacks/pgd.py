@@ -26,7 +26,8 @@ class PGD(Wrapper):
 
     Attributes:
         base: the attack whose training is projected.
-        radius: L2 norm that the update cannot exceed.
+        radius: L2 norm that training cannot exceed. What the base multiplies afterwards, as
+            model replacement does, is not projected again.
         project_every: steps between projections.
     """
 
@@ -37,10 +38,8 @@ class PGD(Wrapper):
     def poison(
         self, plan: LocalPlan, place: Place, generator: torch.Generator
     ) -> LocalPlan:
-        """The base's plan with a ball, the smaller one if it has one already."""
+        """The base's plan with a ball; if it has a smaller one already, with that."""
         plan = self.base.poison(plan, place, generator)
-        return replace(
-            plan,
-            radius=min(plan.radius, self.radius),
-            project_every=self.project_every,
-        )
+        if plan.radius <= self.radius:
+            return plan
+        return replace(plan, radius=self.radius, project_every=self.project_every)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Int64
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -30,7 +30,7 @@ class DataPoisoning(Attack):
     target: int = Field(default=2, ge=0)
     epochs: int = Field(default=6, ge=1)
     lr: float = Field(default=0.05, gt=0)
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[NonNegativeInt, ...] = ()
 
     def training(self, honest: LocalTraining) -> LocalTraining:
         """The attacker's epochs and learning rate, the rest as the honest clients."""

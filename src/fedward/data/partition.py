@@ -191,9 +191,9 @@ class MainLabel:
             1
         )
         counts = torch.zeros(classes, clients, dtype=torch.int64)
-        counts[main, torch.arange(clients)] = torch.minimum(
-            (self.degree * sizes).long(), fair[main]
-        )
+        # In single precision, 0.53 x 100 would be 52.
+        wanted = torch.round(self.degree * sizes.double(), decimals=9).long()
+        counts[main, torch.arange(clients)] = torch.minimum(wanted, fair[main])
         own = dealt(labels, counts, seed, "main-label")
         left = torch.ones(len(labels), dtype=torch.bool)
         left[torch.cat(own)] = False

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from pydantic.dataclasses import dataclass as settings
 from torch import Tensor
 
@@ -31,7 +31,7 @@ class LocalTraining:
     lr: float = Field(default=0.01, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=5e-4, ge=0)
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[NonNegativeInt, ...] = ()
     gamma: float = Field(default=0.1, gt=0)
 
 

@@ -18,7 +18,7 @@ from fedward.engine.plan import LocalPlan, draw_plan
 from fedward.engine.seam import ClientFailed, Engine
 from fedward.layout import Layout
 from fedward.models import make_model
-from fedward.protocol import Aggregation, Round
+from fedward.protocol import Aggregation, Defense, Round
 from fedward.seeds import stream
 from fedward.simulation.config import RunConfig
 from fedward.simulation.failures import OnFailure, with_failures
@@ -116,7 +116,7 @@ def run_round(fed: Federation, state: State) -> tuple[State, RoundRecord]:
         generator=stream(config.seed, "round", index, "defense"),
         memory=state.memory if defended else {},
     )
-    decided: Aggregation = (config.defense if defended else FedAvg())(round)
+    decided: Aggregation = rule(config, index)(round)
     after = State(
         params=state.params + decided.update,
         previous=state.params,
@@ -161,6 +161,11 @@ def select(config: RunConfig, index: int) -> list[int]:
     always = config.attackers.count if config.attackers.choice == "fixed" else 0
     drawn = torch.randperm(config.clients - always, generator=generator) + always
     return [*range(always), *sorted(drawn[: config.clients_per_round - always].tolist())]
+
+
+def rule(config: RunConfig, index: int) -> Defense:
+    """What the server decides a round by: the mean as long as it does not defend."""
+    return config.defense if index >= config.first_defended else FedAvg()
 
 
 def place(fed: Federation, client: int, index: int) -> Place:
@@ -255,7 +260,7 @@ def crafted(
         previous=state.previous,
         identities=torch.tensor(own),
         layout=fed.layout,
-        defense=fed.config.defense,
+        defense=rule(fed.config, index),
         clients=len(pairs),
         index=index,
         generator=stream(fed.config.seed, "round", index, "craft"),
