@@ -37,7 +37,7 @@ def exit_code(error: Exception) -> int | None:
         return STOPPED
     if isinstance(error, RunLocked | RunUnfinished):
         return CONFLICT
-    return BAD_INPUT if isinstance(error, ValueError) else None
+    return BAD_INPUT if isinstance(error, ValueError | OSError) else None
 
 
 def message(error: Exception) -> str:

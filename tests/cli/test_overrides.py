@@ -1,12 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from fedward.attacks import ATTACK_PRESETS, DBA, NormMatching
 from fedward.cli.overrides import configurations
-from fedward.cli.run import parse_seeds
+from fedward.cli.run import parse_device, parse_seeds
 from fedward.data.partition import IID, Dirichlet, DirichletAuthors
-from fedward.defenses import FedAvg, Fedward
+from fedward.defenses import FedAvg, Fedward, Flame
 from fedward.simulation.presets import PRESETS
 
 
@@ -77,3 +78,40 @@ def test_defense_presets_are_names_like_any_other() -> None:
     found = configurations(None, None, {}, [], asked, [0])
     meant = [Fedward(clip="none"), Fedward(cluster="dbscan", eps="kth")]
     assert [config.defense for config in found] == meant
+
+
+def test_seed_and_defense_may_be_said_anywhere_but_not_twice(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('seed = 3\n[defense]\nname = "flame"\n')
+    pair = ["fedavg", "fedward"]
+    (config,) = configurations("demo", file, {}, [], [], None, pair)
+    assert (config.seed, config.defense) == (3, Flame())
+    (config,) = configurations("demo", None, {}, ["seed=4"], [], None)
+    assert config.seed == 4
+    (config,) = configurations("demo", None, {}, ["defense.eps=kth"], [], None, pair)
+    assert config.defense == Fedward(eps="kth")
+    found = configurations("demo", None, {}, [], [], None, pair)
+    assert [(c.seed, c.defense) for c in found] == [(0, FedAvg()), (0, Fedward())]
+    with pytest.raises(ValueError, match="--defense and --set defense"):
+        configurations(None, None, {}, ["defense.eps=kth"], ["fedward"], None)
+    with pytest.raises(ValueError, match="--seed and --set seed"):
+        configurations(None, None, {}, ["seed=3"], [], [0])
+    for wrong in ("seed=banana", "seed=[0, 1]"):
+        with pytest.raises(ValueError, match="seed"):
+            configurations(None, None, {}, [wrong], [], None)
+
+
+def test_a_rate_keeps_what_the_file_says_of_the_split(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[partition]\nmin_size = 1\n")
+    (config,) = configurations("demo", file, {"nir": "25"}, [], [], None)
+    assert config.partition == Dirichlet(alpha=0.25, min_size=1)
+
+
+def test_a_device_that_is_not_there() -> None:
+    assert parse_device("cpu") == "cpu"
+    with pytest.raises(ValueError, match="needs cpu or cuda, got 'nope'"):
+        parse_device("nope")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="a card that PyTorch sees, got none"):
+            parse_device("cuda")

@@ -137,6 +137,20 @@ def test_finished_is_told_by_the_result(folder: RunFolder) -> None:
     assert folder.resume(SMALL) is None
 
 
+@pytest.mark.parametrize("text", ['{"metrics": {', "[]", "{}"])
+def test_damaged_figures_are_named(folder: RunFolder, text: str) -> None:
+    folder.result.write_text(text)
+    with pytest.raises(RunBroken, match=r"result\.json (is damaged|needs the figures)"):
+        folder.finished()
+
+
+def test_a_damaged_line_is_named(folder: RunFolder) -> None:
+    lines = folder.rounds.read_text().split("\n")
+    folder.rounds.write_text("\n".join([lines[0], "{half", *lines[2:]]))
+    with pytest.raises(RunBroken, match=r"rounds\.jsonl, line 2, is damaged"):
+        folder.records()
+
+
 def test_nothing_but_the_files_named_is_left(folder: RunFolder) -> None:
     assert {path.name for path in folder.path.iterdir()} == {
         "config.json",

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,6 +15,7 @@ from fedward.defenses import FedAvg, Fedward, FoolsGold
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan
 from fedward.engine.seam import Trained
+from fedward.protocol import Aggregation, Verdict
 from fedward.simulation.config import Attackers, Measuring, RunConfig, clean_twin
 from fedward.simulation.records import RoundRecord, State
 from fedward.simulation.rounds import honest_plan, select, simulate
@@ -207,3 +208,26 @@ def test_model_and_data_must_fit() -> None:
 def test_a_target_must_be_a_class() -> None:
     with pytest.raises(ValueError, match=r"10 classes.*target 12"):
         small_federation(replace(SMALL, attack=DBA(target=12)))
+
+
+def test_what_a_defense_returns_has_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def returning(update: Tensor, verdicts: int) -> Callable[..., Aggregation]:
+        told = (Verdict(accepted=True, reason="used"),) * verdicts
+        return lambda self, round: Aggregation(update, told)
+
+    config = replace(SMALL, rounds=1, attack=None, defense=FedAvg())
+    count, params = config.clients_per_round, small_federation(config).layout.params
+    for update, verdicts, message in (
+        (torch.zeros(params).double(), count, "FedAvg needs to return an update of shape"),
+        (torch.zeros(1), count, r"got \(1,\) and torch.float32"),
+        (torch.zeros(params), count - 1, f"{count} verdicts, got {count - 1}"),
+    ):
+        monkeypatch.setattr(FedAvg, "__call__", returning(update, verdicts))
+        with pytest.raises(ValueError, match=message):
+            run(config)
+
+
+def test_what_an_attack_crafts_has_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DBA, "craft", lambda self, own, knowledge: own[:1])
+    with pytest.raises(ValueError, match=r"DBA needs to craft updates of shape \(2, "):
+        run(replace(SMALL, attack=DBA(epochs=1)))

@@ -63,6 +63,25 @@ def test_begun_anew_on_request(tmp_path: Path) -> None:
     assert len(folder_of(SMALL, tmp_path).records()) == 6
 
 
+def test_rounds_without_a_checkpoint_are_not_thrown_away(tmp_path: Path) -> None:
+    with pytest.raises(PowerCut):
+        start(SMALL, tmp_path, cut=3)
+    folder = folder_of(SMALL, tmp_path)
+    folder.checkpoint.unlink()
+    for how in (Start(), Start(resume=True)):
+        with pytest.raises(RunUnfinished, match="no checkpoint to go on from"):
+            start(SMALL, tmp_path, how=how)
+    assert len(folder.records()) == 3
+    assert len(start(SMALL, tmp_path, how=Start(anew=True))[1]) == 6
+
+
+def test_lines_before_the_first_checkpoint_are_no_rounds(tmp_path: Path) -> None:
+    with pytest.raises(PowerCut):
+        start(SMALL, tmp_path, cut=1)
+    folder_of(SMALL, tmp_path).checkpoint.unlink()
+    assert len(start(SMALL, tmp_path)[1]) == 6
+
+
 def test_a_taken_folder_is_left_alone(tmp_path: Path) -> None:
     with folder_of(SMALL, tmp_path).locked(), pytest.raises(RunLocked):
         start(SMALL, tmp_path)

@@ -101,6 +101,7 @@ def bench(
     from fedward.bench.selection import parse_only, parse_shard, select, shard as dealt
     from fedward.bench.work import Bench
     from fedward.cli.grid_run import GridRun
+    from fedward.cli.run import parse_device
 
     if collect and results is None:
         raise ValueError("--collect needs --results, the folder to write to")
@@ -115,7 +116,7 @@ def bench(
             runs=runs.absolute(),
             data_dir=None if data_dir is None else data_dir.absolute(),
             engine=engine,
-            device=device,
+            device=parse_device(device),
             stack=stack,
             share=share,
             command=shlex.join(("fedward", *sys.argv[1:])),

@@ -23,7 +23,7 @@ from fedward.cli.session import Interrupted
 from fedward.engine import ENGINES
 from fedward.settings import lookup
 from fedward.simulation.config import to_table
-from fedward.simulation.folder import read_lines
+from fedward.simulation.folder import RunBroken, read_lines
 from fedward.simulation.runner import folder_of
 
 Result = Mapping[str, Any]
@@ -73,9 +73,11 @@ class GridRun:
             held = read_results([small])
             found |= {key: held[key] for key in held if key in wanted}
         for cell in self.cells:
-            result = folder_of(cell.config, self.bench.runs).finished()
-            if result is not None:
-                found[cell.key] = result
+            # A damaged cell fails when its turn comes, and stops no other.
+            with suppress(RunBroken):
+                result = folder_of(cell.config, self.bench.runs).finished()
+                if result is not None:
+                    found[cell.key] = result
         return found
 
     @property

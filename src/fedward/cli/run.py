@@ -57,7 +57,9 @@ def run(
             "--set measuring.every=N."
         ),
     ] = None,
-    seed: Annotated[str, typer.Option(help="Seed, or several with commas.")] = "0",
+    seed: Annotated[
+        str | None, typer.Option(help="Seed, or several with commas [default: 0].")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any setting, such as training.lr=0.05; repeatable."),
@@ -96,9 +98,9 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """See `RUN_HELP`."""
-    from fedward.cli.overrides import configurations, starting_point
-    from fedward.cli.session import Session, print_results, write_results_report
-    from fedward.simulation.assign import nir_partition, parse_named
+    from fedward.cli.overrides import configurations
+    from fedward.cli.session import Session, print_results
+    from fedward.simulation.assign import parse_named
     from fedward.simulation.config import clean_twin
 
     if resume and restart:
@@ -107,14 +109,20 @@ def run(
         "dataset": dataset,
         "model": model,
         "attack": None if attack is None else parse_named(attack),
-        "partition": None if nir is None else nir_partition(nir, starting_point(preset)),
+        "nir": nir,
         "attack.pdr": None if pdr is None else pdr / 100,
         "rounds": rounds,
         "measuring.every": eval_every,
     }
-    seeds = parse_seeds(seed)
-    default = ["fedavg", "fedward"] if preset == "demo" else []
-    wanted = configurations(preset, config, settings, set_ or [], defense or default, seeds)
+    wanted = configurations(
+        preset,
+        config,
+        settings,
+        set_ or [],
+        defense or [],
+        None if seed is None else parse_seeds(seed),
+        ["fedavg", "fedward"] if preset == "demo" else [],
+    )
     if clean:
         twins = [clean_twin(c) for c in wanted if c.attack is not None]
         wanted = list(dict.fromkeys([*twins, *wanted]))
@@ -125,15 +133,14 @@ def run(
         runs=runs,
         data_dir=data_dir,
         engine=engine,
-        device=device,
+        device=parse_device(device),
         resume=resume,
         restart=restart,
         on_failure=parse_on_failure(on_failure),
         quiet=quiet or as_json,
     )
     results = session.run_all(wanted)
-    written = write_results_report(results, report or runs / "report.html")
-    print_results(results, written, as_json)
+    print_results(results, report or runs / "report.html", as_json)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -149,6 +156,21 @@ def parse_seeds(text: str) -> list[int]:
     if min(seeds) < 0:
         raise ValueError(f"--seed needs whole numbers from 0, with commas, got {text!r}")
     return seeds
+
+
+def parse_device(text: str) -> str:
+    """A device that is there.
+
+    Raises:
+        ValueError: if it is none, or PyTorch sees no card.
+    """
+    import torch
+
+    if text != "cpu" and text.partition(":")[0] != "cuda":
+        raise ValueError(f"--device needs cpu or cuda, got {text!r}")
+    if text != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"--device {text} needs a card that PyTorch sees, got none")
+    return text
 
 
 def parse_on_failure(text: str) -> Any:

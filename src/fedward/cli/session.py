@@ -121,14 +121,19 @@ def write_results_report(results: Sequence[Finished], out: Path) -> Path:
 
 
 def print_results(results: Sequence[Finished], report: Path, as_json: bool) -> None:
-    """The table of figures and where the report is; or the results as JSON."""
+    """Write the report, and print figures and where it is; or the results as JSON.
+
+    The figures come first: they are worth seeing where the report cannot be written.
+    """
     if as_json:
+        written = write_results_report(results, report)
         rows = [{"folder": str(done.folder), **done.result} for done in results]
-        print(json.dumps({"report": str(report), "runs": rows}, indent=2))
+        print(json.dumps({"report": str(written), "runs": rows}, indent=2))
         return
     console = Console()
     console.print(results_table(results))
-    console.print(f"Report: {report.resolve()}", soft_wrap=True, highlight=False)
+    written = write_results_report(results, report)
+    console.print(f"Report: {written.resolve()}", soft_wrap=True, highlight=False)
 
 
 COLUMNS = (

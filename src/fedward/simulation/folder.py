@@ -121,7 +121,8 @@ class RunFolder:
             if held < sizes[path.stem]:
                 raise RunBroken(
                     f"{path} needs the {sizes[path.stem]} bytes that its checkpoint "
-                    f"counts, got {held}; start the run anew"
+                    f"counts, got {held}; begin it anew, with 'fedward run --restart' or "
+                    "without this folder"
                 )
             os.truncate(path, sizes[path.stem])
 
@@ -155,10 +156,23 @@ class RunFolder:
         return finished
 
     def finished(self) -> dict[str, Any] | None:
-        """The figures of a finished run, or None."""
+        """The figures of a finished run, or None.
+
+        Raises:
+            RunBroken: if the file holds something else.
+        """
         if not self.result.exists():
             return None
-        return json.loads(self.result.read_text())  # type: ignore[no-any-return]
+        try:
+            result = json.loads(self.result.read_text())
+        except ValueError as error:
+            raise RunBroken(
+                f"{self.result} is damaged ({error}); without it, the run is worked out "
+                "again from its last round"
+            ) from error
+        if not isinstance(result, dict) or "metrics" not in result:
+            raise RunBroken(f"{self.result} needs the figures of a run, got {result!r:.60}")
+        return result
 
 
 def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> int:
@@ -172,10 +186,19 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> int:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """JSON lines; a missing file has none, and one still being written is left out."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    """JSON lines; a missing file has none, and one still being written is left out.
+
+    Raises:
+        RunBroken: naming the file and the line that is none.
+    """
+    lines = []
+    if path.exists():
+        for number, line in enumerate(path.read_text().split("\n")[:-1], start=1):
+            try:
+                lines.append(json.loads(line))
+            except ValueError as error:
+                raise RunBroken(f"{path}, line {number}, is damaged: {error}") from error
+    return lines
 
 
 def replace_file(path: Path, content: bytes) -> None:

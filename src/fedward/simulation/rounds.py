@@ -18,10 +18,11 @@ from fedward.engine.plan import LocalPlan, draw_plan
 from fedward.engine.seam import ClientFailed, Engine
 from fedward.layout import Layout
 from fedward.models import make_model
-from fedward.protocol import Aggregation, Defense, Round
+from fedward.protocol import Defense, Round
 from fedward.seeds import stream
 from fedward.simulation.config import RunConfig
 from fedward.simulation.failures import OnFailure, with_failures
+from fedward.simulation.fitting import fitting
 from fedward.simulation.measure import Stamped, measure, stamped_probes
 from fedward.simulation.records import RoundRecord, State, client_records
 
@@ -116,7 +117,7 @@ def run_round(fed: Federation, state: State) -> tuple[State, RoundRecord]:
         generator=stream(config.seed, "round", index, "defense"),
         memory=state.memory if defended else {},
     )
-    decided: Aggregation = rule(config, index)(round)
+    decided = fitting(rule(config, index)(round), round, rule(config, index))
     after = State(
         params=state.params + decided.update,
         previous=state.params,
@@ -266,7 +267,13 @@ def crafted(
         generator=stream(fed.config.seed, "round", index, "craft"),
         memory=state.memory,
     )
-    updates[mask] = attack.craft(updates[mask], knowledge)
+    made = attack.craft(updates[mask], knowledge)
+    if made.shape != updates[mask].shape:
+        raise ValueError(
+            f"{type(attack).__name__} needs to craft updates of shape "
+            f"{tuple(updates[mask].shape)}, got {tuple(made.shape)}"
+        )
+    updates[mask] = made
     return updates
 
 

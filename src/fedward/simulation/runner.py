@@ -12,7 +12,7 @@ from fedward.engine.seam import Engine
 from fedward.simulation.checkpoint import params_hash
 from fedward.simulation.config import RunConfig, label, to_table
 from fedward.simulation.failures import OnFailure
-from fedward.simulation.folder import RunFolder
+from fedward.simulation.folder import RunFolder, read_lines
 from fedward.simulation.metrics import summary
 from fedward.simulation.provenance import provenance
 from fedward.simulation.records import RoundRecord
@@ -79,6 +79,12 @@ def run(
             raise RunUnfinished(
                 f"{folder.path} holds {len(earlier[1])} of {config.rounds} rounds; "
                 "go on with --resume, or begin anew with --restart"
+            )
+        # A crash before the first checkpoint leaves the lines of one round at most.
+        if earlier is None and not start.anew and len(read_lines(folder.rounds)) > 1:
+            raise RunUnfinished(
+                f"{folder.path} holds rounds but no checkpoint to go on from; begin anew "
+                "with --restart, or without this folder"
             )
         if earlier is None:
             folder.begin(config)
