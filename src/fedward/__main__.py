@@ -43,14 +43,17 @@ def exit_code(error: Exception) -> int | None:
 def message(error: Exception) -> str:
     """The error in words; a settings error names each setting and what it got."""
     from pydantic import ValidationError
+    from pydantic_core import ArgsKwargs
 
     if not isinstance(error, ValidationError):
         return str(error)
-    lines = [
-        f"{'.'.join(str(part) for part in found['loc']) or error.title}: "
-        f"{found['msg'].removeprefix('Value error, ')}, got {found['input']!r}"
-        for found in error.errors()
-    ]
+    lines = []
+    for found in error.errors():
+        place = ".".join(str(part) for part in found["loc"]) or error.title
+        # Of settings that do not fit together all are given, and the message says which.
+        whole = isinstance(found["input"], ArgsKwargs)
+        got = "" if whole else f", got {found['input']!r}"
+        lines.append(f"{place}: {found['msg'].removeprefix('Value error, ')}{got}")
     return "; ".join(lines)
 
 

@@ -92,6 +92,8 @@ def test_report_and_show_read_the_runs(runs: Path, tmp_path: Path) -> None:
         (("run", "--nir", "often"), "percentage above 0, got 'often'"),
         (("run", "--pdr", "120", "--preset", "demo"), "less than 1, got 1.2"),
         (("run", "--resume", "--restart"), "exclude each other"),
+        (("run", "--device", "nope"), "--device needs cpu or cuda, got 'nope'"),
+        (("run", "--preset", "matrix", "--runs", "/dev/null"), "/dev/null"),
         (("show", "nowhere"), "nowhere is not a run folder"),
         (("list", "defences"), "Did you mean 'defenses'"),
     ],

@@ -25,6 +25,19 @@ def test_headline_contrasts_the_weakest_and_the_strongest(
     ]
 
 
+def test_headline_compares_within_one_federation(
+    runs: list[RunView], labels: list[str]
+) -> None:
+    """Another seed has another floor, however well a defence did there."""
+    strong = runs[2]
+    assert strong.result is not None
+    result = replace(strong.result, metrics={**strong.result.metrics, "aasr": 0.0})
+    other = replace(strong, config={**strong.config, "seed": 1}, result=result)
+    first, *rest = headline([*runs, other], [*labels, "fedward, seed 1"])
+    assert first.startswith("There are 2 attacked federations here")
+    assert rest == headline(runs, labels)
+
+
 def test_headline_of_one_run(runs: list[RunView]) -> None:
     said = headline([runs[1]], ["mine"])
     assert said == [

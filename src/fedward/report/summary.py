@@ -1,5 +1,6 @@
 """The report's first lines: what happened, in plain words, and the numbers to remember."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,13 @@ def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
     ]
     said = []
     if struck:
-        struck.sort(key=lambda entry: entry[0])
+        places = _federations(struck)
+        struck = max(places, key=lambda place: place[-1][0])
+        if len(places) > 1:
+            said.append(
+                f"There are {len(places)} attacked federations here; this is the one in "
+                "which the attack succeeds most."
+            )
         said.append(_contrast(struck))
         best = struck[0][1]
         low = floor(best, runs, "aasr")
@@ -86,6 +93,20 @@ def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
     if open_ends:
         said.append(f"Still to finish: {', '.join(open_ends)}.")
     return said
+
+
+def _federations(
+    struck: Sequence[tuple[float, RunView, str]],
+) -> list[list[tuple[float, RunView, str]]]:
+    """Runs that differ in their defence alone side by side, ascending by AASR.
+
+    Others are not to be compared: another seed has another floor.
+    """
+    found: dict[str, list[tuple[float, RunView, str]]] = {}
+    for entry in sorted(struck, key=lambda entry: entry[0]):
+        same = {k: v for k, v in entry[1].config.items() if k not in ("defense", "key")}
+        found.setdefault(json.dumps(same, sort_keys=True), []).append(entry)
+    return list(found.values())
 
 
 def _contrast(struck: Sequence[tuple[float, RunView, str]]) -> str:
