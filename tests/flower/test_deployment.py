@@ -105,6 +105,9 @@ def restart(deployment: Deployment, doomed: int, config: dict[str, Any]) -> None
     """Kill the server in the middle of a round, and start it again without a SuperNode."""
     deployment.end("superlink", signal.SIGKILL)
     deployment.end("run")
+    # Its ServerApp can outlive it for some seconds, and would still hold the folder.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int((Path(config["folder"]) / "lock.pid").read_text()), signal.SIGKILL)
     deployment.start_superlink()
     deployment.flwr("supernode", "unregister", str(doomed), "deployment")
     # SuperNodes try again after up to 20 seconds, so the last round may need patience.
