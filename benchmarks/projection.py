@@ -200,6 +200,7 @@ def projected(
     launched = (started(many) - started(few)) / STEPS
     waits = launched * start["step"]
     step, tests = operations(first), CELLS * asked_images(first)
+    largest = filled(base.training.batch_size)
     test_waits = tests / BATCH * started(asking(first)) * start["test"]
     for together, slots in STACKS:
         # Stacks of one place are worked out for every split; the largest holds all splits.
@@ -224,7 +225,7 @@ def projected(
             "steps": steps,
             "started_a_step": launched,
             "waiting_hours": (steps * waits + test_waits) / 3600,
-            "slots_bytes": slots * slot_bytes(first.model, 64, data.train.shape),
+            "slots_bytes": slots * slot_bytes(first.model, largest, data.train.shape),
             "hours": hours,
         }
 

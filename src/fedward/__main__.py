@@ -8,8 +8,8 @@ BAD_INPUT, CONFLICT, STOPPED, INTERRUPTED = 2, 3, 4, 130
 def main() -> None:
     """Exit codes.
 
-    0 done, 1 cells of a grid failed, 2 bad input, 3 the folder is taken or unfinished,
-    4 a client's training failed, 130 Ctrl-C.
+    0 done, 1 cells of a grid failed, 2 bad input or a file that cannot be read or written,
+    3 the folder is taken or unfinished, 4 a client's training failed, 130 Ctrl-C.
     """
     from fedward.cli.app import app
 

@@ -141,6 +141,29 @@ def test_results_of_another_configuration_are_left_alone(
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("result.json", '{"metrics": {'), ("result.json", "{}"), ("rounds.jsonl", "no\n")],
+)
+def test_a_damaged_cell_is_named_and_stops_no_other(
+    place: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    (tmp_path / "mine.toml").write_text(MINE)
+    words = ("mine.toml", "--only", "pdr=15.625", "--jobs", "1", "--results", "results")
+    listed = json.loads(call(*words, "--dry-run", "--json", cwd=place).stdout)["cells"]
+    broken = folder_of(from_table(listed[1]["config"]), tmp_path / "runs").path / name
+    broken.write_text(text)
+    done = call(*words, "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    states = [cell["state"] for cell in json.loads(done.stdout)["cells"]]
+    assert states.count("finished") == 2
+    assert str(broken.name) in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(list((tmp_path / "results" / "mine").iterdir())) == 2
+    assert broken.read_text() == text
+
+
 def test_a_failed_cell_is_reported_and_stops_no_other(place: Path) -> None:
     words = ("mine.toml", "--seeds", "1", "--only", "pdr=15.625", "--jobs", "1")
     listed = json.loads(call(*words, "--dry-run", "--json", cwd=place).stdout)["cells"]

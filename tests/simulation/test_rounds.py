@@ -5,12 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedward.attacks import (
-    DBA,
-    DBASingleShot,
-    Knowledge,
-    ModelReplacement,
-)
+from fedward.attacks import DBA, DBASingleShot, Knowledge, ModelReplacement
 from fedward.defenses import FedAvg, Fedward, FoolsGold
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan

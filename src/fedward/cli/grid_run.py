@@ -75,8 +75,9 @@ class GridRun:
         for cell in self.cells:
             # A damaged cell fails when its turn comes, and stops no other.
             with suppress(RunBroken):
-                result = folder_of(cell.config, self.bench.runs).finished()
-                if result is not None:
+                folder = folder_of(cell.config, self.bench.runs)
+                result = folder.finished()
+                if result is not None and read_lines(folder.rounds):
                     found[cell.key] = result
         return found
 

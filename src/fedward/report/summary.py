@@ -55,26 +55,7 @@ def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
     ]
     said = []
     if struck:
-        places = _federations(struck)
-        struck = max(places, key=lambda place: place[-1][0])
-        if len(places) > 1:
-            said.append(
-                f"There are {len(places)} attacked federations here; this is the one in "
-                "which the attack succeeds most."
-            )
-        said.append(_contrast(struck))
-        best = struck[0][1]
-        low = floor(best, runs, "aasr")
-        if low is not None:
-            said.append(
-                "A model that nobody attacked gives the attacker's answer on "
-                f"{percent(low)} of the same images: that is the floor."
-            )
-        if best.selects and share(best, "aer") is not None:
-            said.append(
-                f"{struck[0][2]} admitted {percent(share(best, 'aer'))} of the attackers' "
-                f"updates and turned away {percent(share(best, 'brr'))} of the honest ones."
-            )
+        said += _attacked(struck, runs)
     elif reached := [
         f"{label} {percent(share(run, 'ma_final'))}"
         for run, label in named
@@ -95,9 +76,37 @@ def headline(runs: Sequence[RunView], labels: Sequence[str]) -> list[str]:
     return said
 
 
-def _federations(
-    struck: Sequence[tuple[float, RunView, str]],
-) -> list[list[tuple[float, RunView, str]]]:
+Struck = Sequence[tuple[float, RunView, str]]
+"""Attacked runs: AASR, the run, its label."""
+
+
+def _attacked(struck: Struck, runs: Sequence[RunView]) -> list[str]:
+    """What the attack achieves, in the federation in which that is most."""
+    places = _federations(struck)
+    place = max(places, key=lambda place: place[-1][0])
+    said = []
+    if len(places) > 1:
+        said.append(
+            f"There are {len(places)} attacked federations here; this is the one in which "
+            "the attack succeeds most."
+        )
+    said.append(_contrast(place))
+    _, best, label = place[0]
+    low = floor(best, runs, "aasr")
+    if low is not None:
+        said.append(
+            "A model that nobody attacked gives the attacker's answer on "
+            f"{percent(low)} of the same images: that is the floor."
+        )
+    if best.selects and share(best, "aer") is not None:
+        said.append(
+            f"{label} admitted {percent(share(best, 'aer'))} of the attackers' "
+            f"updates and turned away {percent(share(best, 'brr'))} of the honest ones."
+        )
+    return said
+
+
+def _federations(struck: Struck) -> list[Struck]:
     """Runs that differ in their defence alone side by side, ascending by AASR.
 
     Others are not to be compared: another seed has another floor.
@@ -109,7 +118,7 @@ def _federations(
     return list(found.values())
 
 
-def _contrast(struck: Sequence[tuple[float, RunView, str]]) -> str:
+def _contrast(struck: Struck) -> str:
     """The weakest and the strongest defence in one sentence; entries ascend by AASR."""
     (low, best, best_label), (high, worst, worst_label) = struck[0], struck[-1]
     if len(struck) == 1:

@@ -21,8 +21,8 @@ from fedward.models import make_model
 from fedward.protocol import Defense, Round
 from fedward.seeds import stream
 from fedward.simulation.config import RunConfig
+from fedward.simulation.decision import decision
 from fedward.simulation.failures import OnFailure, with_failures
-from fedward.simulation.fitting import fitting
 from fedward.simulation.measure import Stamped, measure, stamped_probes
 from fedward.simulation.records import RoundRecord, State, client_records
 
@@ -117,7 +117,7 @@ def run_round(fed: Federation, state: State) -> tuple[State, RoundRecord]:
         generator=stream(config.seed, "round", index, "defense"),
         memory=state.memory if defended else {},
     )
-    decided = fitting(rule(config, index)(round), round, rule(config, index))
+    decided = decision(rule(config, index), round)
     after = State(
         params=state.params + decided.update,
         previous=state.params,
