@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from fedward.engine import ENGINES, Engine, Parallel, Reference, default_engine
+from fedward.engine import ENGINES, Engine, Parallel, Stacked, default_engine
 from fedward.engine.plan import LocalPlan, Trigger
 from fedward.engine.seam import ClientFailed, Trained
 from fedward.layout import Layout
@@ -59,7 +59,7 @@ def test_engines_by_name_and_by_device() -> None:
     assert set(ENGINES) == {"reference", "parallel", "stacked"}
     assert all(isinstance(engine(), Engine) for engine in ENGINES.values())
     assert isinstance(default_engine("cpu"), Parallel)
-    assert isinstance(default_engine("cuda:0"), Reference)
+    assert isinstance(default_engine("cuda:0"), Stacked)
 
 
 @every_engine

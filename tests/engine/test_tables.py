@@ -5,21 +5,30 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
+from fedward.engine.network import Network, dropout_masks
 from fedward.engine.plan import Trigger, batch
 from fedward.engine.tables import IDLE, fault, tabulate, timetable
 from tests.engine.plans import corner, honest, images, poisoned, varied
+
+
+class Dropping(Network):
+    """Two sites of dropout, neither a whole number of bytes."""
+
+    dropout = (5, 3)
+
 
 POOL = 60
 SHAPE = (3, 4, 5)
 PIXELS = images(POOL, SHAPE)
 PARAMS = torch.zeros(7, dtype=torch.float64)
+MODEL = Dropping()
 
 
 def test_a_row_has_the_images_and_labels_of_its_plans_step() -> None:
     whole = Trigger(torch.ones(SHAPE).bool(), torch.full(SHAPE, 7, dtype=torch.uint8))
     plans = [plan for plan in varied(SHAPE, 21, POOL) if plan.sizes]
     plans.append(replace(plans[1], trigger=whole))
-    tables = tabulate(plans, 8, PARAMS, PIXELS)
+    tables = tabulate(MODEL, plans, 8, PARAMS, PIXELS)
     for first, plan in zip(tables.first, plans, strict=True):
         rows = torch.arange(first, first + len(plan.sizes))
         shown = tables.images(PIXELS, rows)
@@ -32,7 +41,7 @@ def test_a_row_has_the_images_and_labels_of_its_plans_step() -> None:
 
 def test_a_row_has_the_numbers_of_its_plans_step() -> None:
     plan = replace(honest(0, 9, POOL, 4), penalty=0.5, radius=2.0, project_every=3)
-    tables = tabulate([honest(1, 20, POOL, 4), plan], 8, PARAMS, PIXELS)
+    tables = tabulate(MODEL, [honest(1, 20, POOL, 4), plan], 8, PARAMS, PIXELS)
     assert plan.sizes == (8, 1, 8, 1)
     assert tables.first == (1, 7)
     assert tables.lr[7:].tolist() == pytest.approx([0.05, 0.05, 0.005, 0.005], rel=1e-12)
@@ -43,8 +52,24 @@ def test_a_row_has_the_numbers_of_its_plans_step() -> None:
     assert tables.weights[8].tolist() == [1.0, *[0.0] * 7]
 
 
+def test_a_row_drops_the_units_of_its_plans_step_and_all_of_what_fills_it_up() -> None:
+    plans = [plan for plan in varied(SHAPE, 21, POOL) if plan.sizes]
+    tables = tabulate(MODEL, plans, 8, PARAMS, PIXELS)
+    for first, plan in zip(tables.first, plans, strict=True):
+        rows = torch.arange(first, first + len(plan.sizes))
+        found = tables.dropout(rows, MODEL.dropout)
+        for step, size in enumerate(plan.sizes):
+            wanted = dropout_masks(MODEL, size, plan.dropout_seed, step)
+            for mask, truth in zip(found, wanted, strict=True):
+                assert mask.dtype == torch.float64
+                assert torch.equal(mask[step, :size], truth.double())
+                assert not mask[step, size:].any()
+    (nobody, *_), _ = tables.dropout(torch.tensor([IDLE]), MODEL.dropout)
+    assert not nobody.any()
+
+
 def test_filling_up_counts_nothing_and_every_step_counts_one() -> None:
-    tables = tabulate([honest(0, 21, POOL, 4)], 16, PARAMS, PIXELS)
+    tables = tabulate(MODEL, [honest(0, 21, POOL, 4)], 16, PARAMS, PIXELS)
     torch.testing.assert_close(tables.weights[1:].sum(1), torch.ones(6).double())
     assert (tables.weights > 0).sum(1).tolist() == [0, 8, 8, 5, 8, 8, 5]
     # Images that are the step's own: no other image could have been computable or not.
@@ -52,7 +77,7 @@ def test_filling_up_counts_nothing_and_every_step_counts_one() -> None:
 
 
 def test_nobody_trains_nothing() -> None:
-    tables = tabulate([poisoned(honest(0, 21, POOL, 4), SHAPE)], 8, PARAMS, PIXELS)
+    tables = tabulate(MODEL, [poisoned(honest(0, 21, POOL, 4), SHAPE)], 8, PARAMS, PIXELS)
     told = (tables.weights, tables.lr, tables.momentum, tables.decay, tables.penalty)
     assert all(not numbers[IDLE].any() for numbers in told)
     assert tables.radius[IDLE] == math.inf

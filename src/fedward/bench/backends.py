@@ -130,16 +130,8 @@ class DaskPool:
 
 
 def default_size(jobs: int | None, device: str) -> int:
-    """Cells at a time on this machine: what is asked for, or one a GPU, or one a CPU.
-
-    Raises:
-        ValueError: if more are asked for than there are GPUs.
-    """
+    """Cells at a time on this machine: what is asked for, or one a GPU, or one a CPU."""
     cards = torch.cuda.device_count() if device == "cuda" else int(device != "cpu")
-    if cards and jobs is not None and jobs > cards:
-        raise ValueError(
-            f"--jobs needs at most one worker a GPU, so at most {cards}, got {jobs}"
-        )
     return jobs or cards or usable_cpus()
 
 

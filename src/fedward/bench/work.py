@@ -33,7 +33,8 @@ class Bench:
     Attributes:
         runs: folder of all run folders, on storage that every worker sees.
         engine: its name; None for the best for the device.
-        device: ``cpu`` or ``cuda``; of several cards every worker takes one.
+        device: ``cpu`` or ``cuda``; workers are spread evenly over several cards.
+        workers: how many there are on this machine.
         side_by_side: whether other cells run at the same time on this machine, so that
             this one is to use one CPU.
         stack: cells that are trained together in one process, by the stacked engine.
@@ -46,6 +47,7 @@ class Bench:
     data_dir: Path | None = None
     engine: str | None = None
     device: str = "cpu"
+    workers: int = 1
     side_by_side: bool = False
     stack: int = 1
     share: bool = True
@@ -75,7 +77,7 @@ def run_cells(configs: Sequence[RunConfig], bench: Bench) -> list[Outcome]:
         return [run_cell(configs[0], bench)]
     with suppress(Exception):  # what is wrong, each of them says
         # Once and before, lest every thread claim a card and load its own images.
-        device = own_device(bench.device, bench.session)
+        device = own_device(bench.device, bench.session, bench.workers)
         data_set(configs[0].dataset, bench.data_dir, device)
     # Each run sets these for itself and puts back what it found, which must be the same
     # whoever begins or ends first.
@@ -119,7 +121,7 @@ def finished(
         return done
     if bench.side_by_side:
         torch.set_num_threads(1)
-    device = own_device(bench.device, bench.session)
+    device = own_device(bench.device, bench.session, bench.workers)
     data = data_set(config.dataset, bench.data_dir, device)
     engine = engine or made_engine(bench, device)
     if bench.share:
@@ -143,29 +145,31 @@ def data_set(name: str, data_dir: Path | None, device: str) -> Dataset:
 
 
 @cache
-def own_device(device: str, session: str) -> str:
-    """The device of this process: of several cards one that no other worker has.
+def own_device(device: str, session: str, workers: int = 1) -> str:
+    """The device of this process: of several cards one that has fewest workers.
 
-    A card is claimed by a lock, which goes with the process, however it ends.
+    A place on a card is claimed by a lock, which goes with the process, however it ends.
 
     Raises:
-        RuntimeError: if there are more workers than cards.
+        RuntimeError: if there are more workers than there were to be.
     """
     cards = torch.cuda.device_count() if device == "cuda" else 0
     if cards < 2:
         return device
     claims = Path(tempfile.gettempdir()) / f"fedward-{os.getuid()}-{session}"
     claims.mkdir(exist_ok=True)
-    deadline = time.monotonic() + 60  # the card of a worker that has just died
+    places = [(turn, card) for turn in range(-(-workers // cards)) for card in range(cards)]
+    deadline = time.monotonic() + 60  # the place of a worker that has just died
     while time.monotonic() < deadline:
-        for card in range(cards):
+        for turn, card in places:
+            lock = FileLock(claims / f"cuda-{card}-{turn}.lock")
             try:
-                _CLAIMS.append(FileLock(claims / f"cuda-{card}.lock").acquire(timeout=0))
+                _CLAIMS.append(lock.acquire(timeout=0))
             except Timeout:
                 continue
             return f"cuda:{card}"
         time.sleep(0.5)
-    raise RuntimeError(f"every one of the {cards} cards has a worker already")
+    raise RuntimeError(f"every place on the {cards} cards has a worker already")
 
 
 _CLAIMS: list[Any] = []

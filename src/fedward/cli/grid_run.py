@@ -138,6 +138,7 @@ class GridRun:
             size = min(free, len(left))
             bench = replace(
                 self.bench,
+                workers=size,
                 side_by_side=self.backend != "local" or size > 1,
                 session=str(os.getpid()),
             )

@@ -16,9 +16,5 @@ ENGINES: Mapping[str, type[Engine]] = MappingProxyType(
 
 
 def default_engine(device: str) -> Engine:
-    """The engine for a device such as ``"cpu"`` or ``"cuda:0"``.
-
-    `Stacked` is made for GPUs, but has not run on one yet: until its tests marked ``gpu``
-    have passed there, it is taken by name only.
-    """
-    return Parallel() if device == "cpu" else Reference()
+    """The engine for a device such as ``"cpu"`` or ``"cuda:0"``."""
+    return Parallel() if device == "cpu" else Stacked()

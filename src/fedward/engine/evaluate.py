@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from fedward.engine.accelerate import accelerated
+from fedward.engine.fused import fused
 from fedward.engine.network import Network
 from fedward.engine.patches import NotLocal, Patch
 from fedward.engine.plan import Trigger, stamp, unit
@@ -17,6 +18,9 @@ from fedward.layout import Layout
 BATCH = 250
 """Images at a time: on a CPU, what their activations need should stay in its cache."""
 
+GPU_BATCH = 10_000
+"""The same on a GPU, which is to have enough to do in every operation."""
+
 Logits = Callable[[Tensor], Float[Tensor, "variants batch classes"]]
 
 
@@ -25,7 +29,7 @@ def answers(
     params: Float[Tensor, " params"],
     pixels: UInt8[Tensor, "images channels height width"],
     triggers: Sequence[Trigger] = (),
-    batch: int = BATCH,
+    batch: int | None = None,
     workers: int | None = None,
 ) -> Int64[Tensor, "variants images"]:
     """The class with the largest logit (the first of equals), for every image.
@@ -37,7 +41,7 @@ def answers(
         triggers: row 0 of the result is for the images as they are, and every further row
             for all of them stamped with one of these. On a CPU, models that look at images
             window by window compute only what a stamp changes.
-        batch: images at a time.
+        batch: images at a time; None for `BATCH`, or `GPU_BATCH` on a GPU.
         workers: threads on a CPU; None for one a usable CPU. Answers do not depend on it.
     """
     Layout.of(model).load(model, params)
@@ -53,10 +57,10 @@ def answers(
             logits = finite_or(patchwise, plain)
 
     def answer(part: UInt8[Tensor, "part channels height width"]) -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), fused(pixels.device):
             return logits(part).argmax(dim=2)
 
-    parts = torch.split(pixels, batch)
+    parts = torch.split(pixels, batch or (BATCH if pixels.is_cpu else GPU_BATCH))
     return torch.cat(spread(answer, parts, workers if pixels.is_cpu else 1), dim=1)
 
 

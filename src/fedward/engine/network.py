@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fedward.seeds import stream
@@ -29,14 +29,22 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
-def dropout_masks(
+def kept_units(
     model: Network, batch: int, seed: int, step: int
-) -> tuple[Float[Tensor, "batch _"], ...]:
-    """Masks of one step, 0 or 2 (kept units are scaled by 1 / 0.5), on the CPU."""
+) -> tuple[UInt8[Tensor, "batch _"], ...]:
+    """Which units a step keeps at every dropout site, 0 or 1, on the CPU."""
     if not model.dropout:
         return ()
     generator = stream(seed, step)
     return tuple(
-        2.0 * torch.randint(2, (batch, units), generator=generator).float()
+        torch.randint(2, (batch, units), generator=generator, dtype=torch.uint8)
         for units in model.dropout
     )
+
+
+def dropout_masks(
+    model: Network, batch: int, seed: int, step: int
+) -> tuple[Float[Tensor, "batch _"], ...]:
+    """Masks of one step, 0 or 2 (kept units are scaled by 1 / 0.5), on the CPU."""
+    kept = kept_units(model, batch, seed, step)
+    return tuple(units.float().mul_(2) for units in kept)

@@ -131,8 +131,9 @@ def batch(
 
 
 def unit(pixels: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Bytes as float32 in [0, 1]."""
-    return pixels.float().div_(255)
+    """Bytes as float32 in [0, 1], the same on every device."""
+    # By a plain number a GPU would multiply with its inverse, which rounds otherwise.
+    return pixels.float().div_(torch.full((), 255.0, device=pixels.device))
 
 
 def draw_plan(

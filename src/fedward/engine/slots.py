@@ -9,10 +9,13 @@ from torch.func import functional_call, vmap
 from torch.linalg import vector_norm
 from torch.nn.functional import cross_entropy
 
-from fedward.engine.network import Network, dropout_masks
-from fedward.engine.plan import LocalPlan
+from fedward.engine.fused import fused, fuses
+from fedward.engine.network import Network
 from fedward.engine.tables import Tables
 from fedward.layout import Layout
+
+ALIGNED = 32
+"""Numbers at whose multiples rows begin."""
 
 
 class Slots:
@@ -34,8 +37,12 @@ class Slots:
     ) -> None:
         self.model, self.tables = model, tables
         layout = Layout.of(model)
+        self.params = len(params)
+        # Sums over a row are added up in an order that depends on where in memory it
+        # begins, so all rows begin at a multiple of as much as kernels look at.
+        self.rest = params.new_zeros(width, -len(params) % ALIGNED)
         # Idle slots compute too, so they hold a model that is known to be computable.
-        self.start = params.repeat(width, 1)
+        self.start = torch.cat([params.expand(width, -1), self.rest], dim=1)
         self.weights = self.start.clone()
         self.velocity, self.gradient = (torch.zeros_like(self.start) for _ in "vg")
         self.leaves = {
@@ -44,8 +51,6 @@ class Slots:
                 layout.names, layout.slices, layout.shapes, strict=True
             )
         }
-        batch = tables.indices.shape[1]
-        self.keep = [torch.zeros(width, batch, units) for units in model.dropout]
         # A step's tensors do not depend on these two, only whether time is spent on them.
         self.penalises = bool((tables.penalty > 0).any())
         self.projects = bool(tables.radius.isfinite().any())
@@ -53,21 +58,14 @@ class Slots:
     def begin(self, slot: int, start: Float[Tensor, " params"]) -> None:
         """Put a client that starts from this model into a slot."""
         with torch.no_grad():
-            self.start[slot] = start
-            self.weights[slot] = start
+            self.start[slot, : self.params] = start
+            self.weights[slot, : self.params] = start
             self.velocity[slot] = 0
 
     def update(self, slot: int) -> Float[Tensor, " params"]:
         """Local minus global model of the client in a slot."""
-        return self.weights[slot].detach() - self.start[slot]
-
-    def drop(self, slot: int, plan: LocalPlan, step: int) -> None:
-        """Draw the dropout masks of a slot's next step."""
-        size = plan.sizes[step]
-        drawn = dropout_masks(self.model, size, plan.dropout_seed, step)
-        for keep, mask in zip(self.keep, drawn, strict=True):
-            keep[slot, :size] = mask
-            keep[slot, size:] = 0
+        columns = slice(self.params)
+        return self.weights[slot, columns].detach() - self.start[slot, columns]
 
     def step(
         self,
@@ -88,12 +86,14 @@ class Slots:
     ) -> None:
         """Leave the gradient of every slot's cross-entropy in ``self.gradient``."""
         images = self.tables.images(pixels, rows)
-        keep = [mask.to(pixels.device) for mask in self.keep]
-        losses = vmap(self.losses)(self.leaves, images, keep, self.tables.labels[rows])
+        keep = self.tables.dropout(rows, self.model.dropout)
+        with fused(pixels.device):
+            losses = vmap(self.losses)(self.leaves, images, keep, self.tables.labels[rows])
         mean = losses * self.tables.weights[rows]
         # The sum over slots is a way to ask for all gradients, each by its own slot.
         gradients = torch.autograd.grad(mean.sum(), list(self.leaves.values()))
-        torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradient)
+        rows_of = [*(g.flatten(1) for g in gradients), self.rest]
+        torch.cat(rows_of, dim=1, out=self.gradient)
 
     def losses(
         self,
@@ -116,6 +116,12 @@ class Slots:
             pull = torch.where(far > 0, penalty / far, 0)[:, None]
             # Not plus 0: where nothing pulls, the bits are those without penalties.
             gradient = torch.where(pull > 0, gradient + pull * moved, gradient)
+        if fuses(gradient):
+            from fedward.engine.gpu_layers import descend
+
+            settings = table.lr[rows], table.momentum[rows], table.decay[rows]
+            descend(self.weights, self.velocity, gradient, *settings)
+            return
         gradient = gradient.addcmul(table.decay[rows, None], self.weights)
         self.velocity.mul_(table.momentum[rows, None]).add_(gradient)
         self.weights.addcmul_(table.lr[rows, None], self.velocity, value=-1)

@@ -25,14 +25,14 @@ from fedward.engine.tables import IDLE, fault, tabulate, timetable
 from fedward.layout import Layout
 from fedward.settings import STRICT
 
-WIDEST = 16
-"""Slots unless memory is short: one round's clients fit, and few are idle at its end."""
+WIDEST = 32
+"""Slots of a GPU at most: more compute no faster, and more are idle at a round's end."""
 
 CPU_WIDTH = 4
 """A CPU gains nothing from more, and idle slots cost it as much as busy ones."""
 
-SHARE = 0.5
-"""Of a GPU's memory, what the slots may fill."""
+ROOM, SHARE = 4 << 30, 0.5
+"""Bytes that the slots may fill, and of a smaller GPU's memory which part."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -48,8 +48,8 @@ class Stacked:
 
     Attributes:
         width: slots; None for `CPU_WIDTH` on a CPU, and elsewhere for `WIDEST` or as many
-            as half of the device's memory holds. Not of what is free: then a row's
-            bits would depend on who else uses the device.
+            as `ROOM` holds, or half of the device's memory. Not of what is free: then a
+            row's bits would depend on who else uses the device.
     """
 
     width: int | None = Field(default=None, ge=1)
@@ -96,9 +96,10 @@ class Stacked:
                 width = self.width or default_width(model, batch, pixels)
                 members = [plans[place] for place in places]
                 begun = [starts[place] for place in places]
-                tables = tabulate(members, batch, begun[0], pixels)
+                tables = tabulate(model, members, batch, begun[0], pixels)
                 slots = Slots(model, begun[0], tables, width)
-                for member, row in run(slots, begun, pixels, members):
+                steps = [len(plan.sizes) for plan in members]
+                for member, row in run(slots, begun, pixels, steps):
                     rows[places[member]] = row
         return Trained(rows, failures)
 
@@ -107,21 +108,24 @@ def run(
     slots: Slots,
     starts: Sequence[Float[Tensor, " params"]],
     pixels: UInt8[Tensor, "images channels height width"],
-    plans: Sequence[LocalPlan],
+    steps: Sequence[int],
 ) -> Iterator[tuple[int, Float[Tensor, " params"]]]:
-    """Number and update of every plan, as they get done."""
+    """Number and update of every plan of so many steps, as they get done."""
     first = slots.tables.first
-    for tick in timetable([len(plan.sizes) for plan in plans], len(slots.weights)):
-        rows = [IDLE] * len(tick)
+    table = timetable(steps, len(slots.weights))
+    # At once: to send every tick's rows by themselves would have each tick waited for.
+    rows = torch.tensor(
+        [[first[t[0]] + t[1] if t else IDLE for t in tick] for tick in table],
+        device=pixels.device,
+    )
+    for tick, now in zip(table, rows, strict=True):
         busy = [(slot, *task) for slot, task in enumerate(tick) if task is not None]
         for slot, number, step in busy:
             if step == 0:
                 slots.begin(slot, starts[number])
-            slots.drop(slot, plans[number], step)
-            rows[slot] = first[number] + step
-        slots.step(pixels, torch.tensor(rows, device=pixels.device))
+        slots.step(pixels, now)
         for slot, number, step in busy:
-            if step == len(plans[number].sizes) - 1:
+            if step == steps[number] - 1:
                 yield number, slots.update(slot)
 
 
@@ -148,7 +152,7 @@ def default_width(
         return CPU_WIDTH
     _, memory = torch.cuda.mem_get_info(pixels.device)
     needed = slot_bytes(model, batch, pixels.shape[1:])
-    return max(1, min(WIDEST, int(SHARE * memory) // needed))
+    return max(1, min(WIDEST, min(ROOM, int(SHARE * memory)) // needed))
 
 
 def slot_bytes(model: Network, batch: int, shape: Sequence[int]) -> int:

@@ -10,12 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from fedward.engine.network import Network, kept_units
 from fedward.engine.plan import LocalPlan, Trigger, stamp, unit
 from fedward.engine.seam import ClientFailed
+from fedward.engine.workers import spread
 
 IDLE = 0
 """The row of nobody: one that trains nothing."""
@@ -33,6 +36,7 @@ class Tables:
         triggers: which trigger a row's images carry; trigger 0 marks no pixel.
         radius: of the ball that the local model is projected onto after the step, inf where
             it is not projected.
+        keep: which units every dropout site keeps, a bit for an image's unit.
         first: row of every plan's first step.
     """
 
@@ -48,7 +52,21 @@ class Tables:
     decay: Float[Tensor, " rows"]
     penalty: Float[Tensor, " rows"]
     radius: Float[Tensor, " rows"]
+    keep: tuple[UInt8[Tensor, "rows _"], ...]
     first: tuple[int, ...]
+
+    def dropout(
+        self, rows: Int64[Tensor, " slots"], units: Sequence[int]
+    ) -> list[Float[Tensor, "slots batch _"]]:
+        """Masks of these steps for dropout sites of so many units, 0 or 2."""
+        batch = self.indices.shape[1]
+        found = []
+        for bits, width in zip(self.keep, units, strict=True):
+            places = torch.arange(8, dtype=torch.uint8, device=bits.device)
+            kept = (bits[rows, :, None] >> places).bitwise_and_(1).flatten(1)
+            mask = kept[:, : batch * width].to(self.weights.dtype).mul_(2)
+            found.append(mask.view(-1, batch, width))
+        return found
 
     def images(
         self,
@@ -63,6 +81,7 @@ class Tables:
 
 
 def tabulate(
+    model: Network,
     plans: Sequence[LocalPlan],
     batch: int,
     params: Float[Tensor, " params"],
@@ -71,6 +90,7 @@ def tabulate(
     """Tables of plans whose steps have up to ``batch`` images.
 
     Args:
+        model: whose dropout is drawn.
         plans: each with at least one step and without faults, see `fault`.
         batch: images that every step is filled up to.
         params: their dtype is that of the numbers.
@@ -111,6 +131,7 @@ def tabulate(
         decay=numbers[2],
         penalty=numbers[3],
         radius=numbers[4],
+        keep=tuple(bits.to(device) for bits in packed_units(model, plans, batch)),
         first=tuple(first),
     )
 
@@ -118,6 +139,35 @@ def tabulate(
 def radius_after(plan: LocalPlan, step: int) -> float:
     """Radius of the ball that this step ends in; inf where it does not project."""
     return plan.radius if plan.projects(step) else math.inf
+
+
+def packed_units(
+    model: Network, plans: Sequence[LocalPlan], batch: int
+) -> tuple[UInt8[Tensor, "rows _"], ...]:
+    """Kept units of every row by dropout site, eight to a byte, the first the lowest bit.
+
+    Drawn on all CPUs, since a GPU computes a step of a few clients in the time that one CPU
+    takes to draw for one of them.
+    """
+    if not model.dropout:
+        return ()
+
+    def drawn(plan: LocalPlan) -> list[list[UInt8[np.ndarray, " bytes"]]]:
+        steps = []
+        for step, size in enumerate(plan.sizes):
+            whole = [
+                torch.zeros(batch, units, dtype=torch.uint8) for units in model.dropout
+            ]
+            kept = kept_units(model, size, plan.dropout_seed, step)
+            for filled, units in zip(whole, kept, strict=True):
+                filled[:size] = units
+            steps.append([np.packbits(site.numpy(), bitorder="little") for site in whole])
+        return steps
+
+    rows = [steps for plan in spread(drawn, plans) for steps in plan]
+    sites = zip(*rows, strict=True)
+    packed = [np.stack([np.zeros_like(site[0]), *site]) for site in sites]
+    return tuple(torch.from_numpy(bits) for bits in packed)
 
 
 def stacked_triggers(

@@ -1,5 +1,6 @@
 """Where a number came from: versions, device, threads and commit."""
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -9,10 +10,21 @@ from typing import Any
 
 import torch
 
+VARIABLE = "FEDWARD_COMMIT"
+"""Environment variable that says it where there is no checkout, in a container say."""
+
 
 @cache
 def commit() -> str | None:
-    """The source's commit, with ``+`` if files differ from it; None outside a checkout."""
+    """The source's commit, with ``+`` if files differ from it.
+
+    Outside a checkout what `VARIABLE` says, or None.
+    """
+    return checked_out() or os.environ.get(VARIABLE)
+
+
+def checked_out() -> str | None:
+    """The commit of the checkout that this file is part of, if it is part of one."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str:

@@ -1,4 +1,8 @@
-"""A federation, round by round: plan, train, craft, defend, apply, measure."""
+"""A federation, round by round: plan, train, craft, defend, apply, measure.
+
+Training and measuring happen where the images are; the server, with the state between two
+rounds, is on the CPU.
+"""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +81,7 @@ def federation(
 
 def first_state(fed: Federation) -> State:
     """The untrained model, before round 0."""
-    return State(fed.layout.flatten(fed.model), None, {}, 0)
+    return State(fed.layout.flatten(fed.model).cpu(), None, {}, 0)
 
 
 def simulate(
@@ -220,13 +224,14 @@ def train(
         poisoned_plan(fed, c, index) if bad else honest_plan(fed, c, index)
         for c, bad in pairs
     ] + [honest_plan(fed, client, index) for client in clean]
-    trained = fed.engine(fed.model, state.params, fed.data.train.pixels, plans)
+    pixels = fed.data.train.pixels
+    trained = fed.engine(fed.model, state.params.to(pixels.device), pixels, plans)
     if fed.on_failure == "stop":
         trained.complete()
     failures: dict[int, ClientFailed] = {}
     for place, failure in sorted(trained.failures.items()):
         failures.setdefault(plans[place].client, failure)
-    rows = trained.rows
+    rows = trained.rows.cpu()
     if failures:
         rows = rows[torch.tensor([plan.client not in failures for plan in plans])]
         pairs = [pair for pair in pairs if pair[0] not in failures]
@@ -311,4 +316,5 @@ def measure_round(fed: Federation, after: State) -> tuple[float | None, dict[str
     probes = fed.probes if parts else fed.probes[:1]
     # A run that is to train with one thread is to measure with one.
     workers = fed.engine.workers if isinstance(fed.engine, Parallel) else None
-    return measure(fed.model, after.params, fed.data.test, probes, workers)
+    params = after.params.to(fed.data.test.pixels.device)
+    return measure(fed.model, params, fed.data.test, probes, workers)
