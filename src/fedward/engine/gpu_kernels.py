@@ -228,12 +228,12 @@ def normalise_back(
 
 @triton.jit
 @no_type_check
-def descend(weights, velocity, gradient, lr, momentum, decay, params, BLOCK: tl.constexpr):
+def descend(weights, velocity, gradient, lr, momentum, decay, width, BLOCK: tl.constexpr):
     """A step of SGD with momentum and weight decay for a block of one slot's parameters."""
     slot = tl.program_id(1)
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = index < params
-    at = slot.to(tl.int64) * params + index
+    mask = index < width
+    at = slot.to(tl.int64) * width + index
     weight = tl.load(weights + at, mask=mask)
     pull = tl.load(gradient + at, mask=mask) + tl.load(decay + slot) * weight
     speed = tl.load(momentum + slot) * tl.load(velocity + at, mask=mask) + pull
