@@ -8,22 +8,16 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from fedward.bench.estimate import Kind, estimate, pace
 from fedward.bench.grid import Cell
 from fedward.bench.work import Outcome
+from fedward.cli.grid_layout import arrange, tables
 from fedward.cli.progress import percent
-from fedward.simulation.config import is_clean
 from fedward.simulation.runner import folder_of
 
 WAITING, FAILED = "\N{MIDDLE DOT}", "failed"
-FLOOR = "floor"
-"""The column of the clean twins."""
-
-Row = tuple[str, ...]
-Line = tuple[Row, bool, list[Text]]
 
 
 class GridView:
@@ -54,7 +48,7 @@ class GridView:
         self.failed: dict[str, str] = {}
         self.began = time.monotonic()
         self.by_key = {cell.key: cell for cell in cells}
-        self.rows, self.columns, self.places = arrange(cells)
+        self.arranged = arrange(cells)
         self.live = Live(get_renderable=self.picture, console=console, refresh_per_second=1)
 
     def __enter__(self) -> "GridView":
@@ -119,39 +113,29 @@ class GridView:
         return rounds_done(cell, self.runs)
 
     def picture(self) -> Group:
-        """The table as it is now, cut to what the terminal has room for."""
-        lines = [self.line(row) for row in self.rows]
-        room = max(self.console.height - 6, 4)
-        unfinished = [n for n, (_, whole, _) in enumerate(lines) if not whole]
-        first = max(min(unfinished[0] if unfinished else 0, len(lines) - room), 0)
-        return self.drawn(lines[first : first + room])
+        """The cells as they are now, cut to what the terminal has room for."""
+        return self.drawn(self.console.height - 2)
 
     def whole(self) -> Group:
-        """The table with every row."""
-        return self.drawn([self.line(row) for row in self.rows])
+        """Every cell."""
+        return self.drawn(None)
 
-    def drawn(self, lines: Sequence[Line]) -> Group:
-        """A table of these rows, and how far all of it has come."""
-        table = Table(*row_axes(self.cells))
-        for column in self.columns:
-            table.add_column(column, justify="right")
-        for labels, _, texts in lines:
-            table.add_row(*labels, *texts)
-        return Group(table, Text(f"AASR in %. {self.progress()}"))
+    def drawn(self, height: int | None) -> Group:
+        """Tables of so many lines, and how far all of it has come."""
+        shown = tables(self.arranged, self.console.width, height, self.is_over, self.text)
+        said = f"AASR in %, or MA where the attack has no target. {self.progress()}"
+        return Group(*shown, Text(said))
 
-    def line(self, row: Row) -> Line:
-        """A row: its labels, whether all of it is over, and its cells."""
-        keys = [self.places.get((row, column)) for column in self.columns]
-        over = all(k is None or k in self.results or k in self.failed for k in keys)
-        return row, over, [self.text(key) for key in keys]
+    def is_over(self, key: str) -> bool:
+        """Whether a cell is finished or has failed."""
+        return key in self.results or key in self.failed
 
     def text(self, key: str | None) -> Text:
         """One cell."""
         if key is None:
             return Text("")
         if key in self.results:
-            share = self.results[key]["metrics"]["aasr"]
-            return Text("-" if share is None else f"{100 * share:.1f}", style="green")
+            return Text(success(self.results[key]["metrics"]), style="green")
         if key in self.failed:
             return Text(FAILED, style="red")
         cell = self.by_key[key]
@@ -161,31 +145,12 @@ class GridView:
         return Text(WAITING, style="dim")
 
 
-def row_axes(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """The axes that differ between cells, without the one that the columns are."""
-    attacked = [cell for cell in cells if not is_clean(cell.config)] or list(cells)
-    axes = dict.fromkeys(axis for cell in attacked for axis in cell.at)
-    vary = [a for a in axes if len({cell.at.get(a) for cell in attacked}) > 1]
-    return tuple(a for a in vary if a != "defense") or ("dataset",)
-
-
-def arrange(
-    cells: Sequence[Cell],
-) -> tuple[list[Row], list[str], dict[tuple[Row, str], str]]:
-    """Rows, columns, and the key at each place; a twin stands in the rows it is for."""
-    axes = row_axes(cells)
-    keys = {cell.key for cell in cells}
-    places: dict[tuple[Row, str], str] = {}
-    twins = {cell.clean.key for cell in cells if not is_clean(cell.config)}
-    for cell in cells:
-        row = tuple(cell.at.get(axis, "") for axis in axes)
-        if cell.key not in twins:
-            places[row, cell.at["defense"]] = cell.key
-            if cell.clean.key in keys:
-                places[row, FLOOR] = cell.clean.key
-    rows = list(dict.fromkeys(row for row, _ in places))
-    columns = list(dict.fromkeys(column for _, column in places))
-    return rows, sorted(columns, key=lambda column: column != FLOOR), places
+def success(metrics: Mapping[str, Any]) -> str:
+    """AASR in percent; of an attack without a target the MA that it left."""
+    aasr, ma = metrics.get("aasr"), metrics.get("ma_final")
+    if aasr is not None:
+        return f"{100 * aasr:.1f}"
+    return "-" if ma is None else f"MA {100 * ma:.1f}"
 
 
 def describe(cell: Cell) -> str:
