@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from fedward.report.grid_cells import entries
+from fedward.bench.grid import make_grid
+from fedward.report.grid_cells import entries, found_grid
 from fedward.report.grid_records import AXES, RECORD, as_csv, as_parquet, records
-from tests.report.grids import Result, paper_grid, results
+from fedward.simulation.presets import DEMO
+from tests.report.grids import Result, paper_grid, result, results
 
 
 def rows_and_results() -> tuple[list[dict[str, Any]], dict[str, Result]]:
@@ -50,6 +52,32 @@ def test_a_row_a_run_with_every_metric_and_where_it_came_from() -> None:
         0.0,
         None,
     )
+
+
+def test_every_setting_that_differs_is_told() -> None:
+    axes: dict[str, list[Any]] = {
+        "attackers.count": [2, 4],
+        "rounds": [20, 30],
+        "attack": ["dba", "dba:epochs=2", "edge-case"],
+        "defense": ["median", "fedward:eps=kth"],
+    }
+    cells = make_grid("mine", "Mine", {"mnist-small": DEMO}, axes).cells
+    # Without the grid, from the results alone.
+    found = {cell.key: result(cell.config) for cell in cells}
+    rows = records(entries(found_grid(found), found))
+    assert len(rows) == len(cells)
+    columns = list(rows[0])
+    assert columns[: len(AXES) + len(RECORD)] == [*AXES, *RECORD]
+    assert {"attackers.count", "attack.epochs"} <= set(columns)
+    assert "attackers.choice" not in columns
+    told = [*AXES, "seed", "rounds", *columns[len(AXES) + len(RECORD) :]]
+    assert len({tuple(row[name] for name in told) for row in rows}) == len(rows)
+    by_key = {row["key"]: row for row in rows}
+    for cell in cells:
+        row = by_key[cell.key]
+        assert row["attackers.count"] == cell.at["attackers.count"]
+        assert row["rounds"] == cell.config.rounds
+    assert parquet.read_table(io.BytesIO(as_parquet(rows))).to_pylist() == rows
 
 
 def test_csv_reads_back_to_the_same_numbers() -> None:

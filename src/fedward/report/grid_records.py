@@ -7,7 +7,9 @@ from typing import Any
 
 from fedward.report.grid_cells import Entry, Sample
 from fedward.report.grid_facts import MADE_BY
+from fedward.report.labels import flatten
 from fedward.report.tables import METRICS
+from fedward.simulation.config import to_table
 
 AXES = ("dataset", "nir", "pdr", "attack", "defense")
 """Axes that every grid has; the others follow them."""
@@ -31,20 +33,57 @@ RECORD: Mapping[str, type[Any]] = {
 }
 """Every column after the axes, and what its values are; shares are in [0, 1]."""
 
+TOLD: Mapping[str, str] = {
+    "partition.name": "nir",
+    "partition.alpha": "nir",
+    "attack.name": "attack",
+    "attack.pdr": "pdr",
+    "attackers.stop": "attack",
+}
+"""Settings that an axis tells, where each of its values stands for one of theirs."""
+
 
 def records(found: Sequence[Entry]) -> list[dict[str, Any]]:
     """A row for every cell and seed, also for those that are missing.
 
     ``status`` is ``finished`` or ``missing``; what is undefined or unknown is None.
     ``floor`` is the clean twin's AASR, ``not_the_papers`` names the settings that differ
-    from the protocol behind ``paper_ma`` and ``paper_aasr``.
+    from the protocol behind ``paper_ma`` and ``paper_aasr``. Last come the settings that
+    differ between rows and that no other column tells, as text under their paths, such as
+    ``attackers.count``.
     """
     axes = list(dict.fromkeys([*AXES, *(axis for entry in found for axis in entry.at)]))
+    samples = [(entry, sample) for entry in found for sample in entry.samples]
+    places = [{axis: entry.at.get(axis) for axis in axes} for entry, _ in samples]
+    settings = [dict(flatten(to_table(sample.cell.config))) for _, sample in samples]
+    telling = _telling(places, settings)
     return [
-        {**{axis: entry.at.get(axis) for axis in axes}, **_record(entry, sample)}
-        for entry in found
-        for sample in entry.samples
+        {**place, **_record(*sample), **{path: own.get(path) for path in telling}}
+        for place, sample, own in zip(places, samples, settings, strict=True)
     ]
+
+
+def _telling(
+    places: Sequence[Mapping[str, str | None]], settings: Sequence[Mapping[str, str]]
+) -> list[str]:
+    """Paths of the settings that differ between rows and that no column tells."""
+    paths = dict.fromkeys(path for own in settings for path in own)
+    columns = {*RECORD, *(axis for place in places for axis in place)}
+
+    def differs(path: str) -> bool:
+        return len({own.get(path) for own in settings}) > 1
+
+    def told(path: str) -> bool:
+        # The column of the defence has every option that is not its default.
+        if path in columns or path.startswith("defense."):
+            return True
+        if path not in TOLD:
+            return False
+        values = [place[TOLD[path]] for place in places]
+        pairs = {(v, own.get(path)) for v, own in zip(values, settings, strict=True)}
+        return len(pairs) == len(set(values))
+
+    return [path for path in paths if differs(path) and not told(path)]
 
 
 def _record(entry: Entry, sample: Sample) -> dict[str, Any]:
@@ -61,7 +100,8 @@ def _record(entry: Entry, sample: Sample) -> dict[str, Any]:
         "paper_aasr": None if theirs is None else theirs.aasr,
         "paper_aer": None if stated is None else stated.aer,
         "not_the_papers": "; ".join(entry.deviations) or None,
-        **{name: result.get(name) for name in ("rounds", "seconds", "finished")},
+        "rounds": sample.cell.config.rounds,
+        **{name: result.get(name) for name in ("seconds", "finished")},
         **{name: _text(made.get(name)) for name in MADE_BY},
         "params_sha256": result.get("params_sha256"),
         "command": _text(made.get("command")),
