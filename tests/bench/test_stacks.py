@@ -53,6 +53,16 @@ def test_they_share_steps(
     assert calls == [3 * TINY.clients_per_round] * TINY.rounds
 
 
+def test_whoever_waits_for_a_warm_up_is_not_waited_for(
+    chosen: Sequence[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With this much patience the test would not end."""
+    monkeypatch.setattr("fedward.engine.together.SHORTEST", 3600.0)
+    outcomes = run_cells([cell.config for cell in chosen], together(tmp_path))
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    assert len(list((tmp_path / ".warmups").glob("*/checkpoint.safetensors"))) > 0
+
+
 def test_one_that_fails_does_not_stop_the_others(
     chosen: Sequence[Cell], tmp_path: Path
 ) -> None:

@@ -100,6 +100,18 @@ def test_a_run_that_has_ended_is_not_waited_for(pixels: Tensor) -> None:
     assert calls == [len(plans) for plans in rounds_of(0)]
 
 
+@pytest.mark.usefixtures("patient")
+def test_a_run_that_waits_aside_is_not_waited_for_until_it_is_back(pixels: Tensor) -> None:
+    together = Together(Recording(width=3))
+    with together.run(), together.run():
+        with together.aside():
+            simulated(together, pixels, 0)
+        assert calls == [len(plans) for plans in rounds_of(0)]
+    calls.clear()
+    side_by_side(together, lambda run: simulated(together, pixels, run))
+    assert len(calls) == ROUNDS
+
+
 def test_a_run_that_does_something_else_is_waited_for_a_little_only(pixels: Tensor) -> None:
     together = Together(Recording(width=3))
     with together.run(), together.run():

@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import torch
 from filelock import FileLock
 
 from fedward.data.images import Dataset
-from fedward.engine import Engine
+from fedward.engine import Engine, Together
 from fedward.simulation.checkpoint import CheckpointError, read_checkpoint, to_bytes
 from fedward.simulation.config import RunConfig, is_clean, to_table
 from fedward.simulation.folder import RunFolder, replace_file
@@ -119,7 +119,7 @@ def run_warmed(
     known = warmups(config, data, name)
     with ExitStack() as turn:
         if not (folder.result.exists() or folder.checkpoint.exists()):
-            begin(config, folder, known, turn)
+            begin(config, folder, known, turn, engine)
 
         everybody = True
 
@@ -138,7 +138,11 @@ def run_warmed(
 
 
 def begin(
-    config: RunConfig, folder: RunFolder, known: tuple[Warmup, ...], turn: ExitStack
+    config: RunConfig,
+    folder: RunFolder,
+    known: tuple[Warmup, ...],
+    turn: ExitStack,
+    engine: Engine,
 ) -> None:
     """Copy the longest warm-up that is kept, or take the turn to train the shortest."""
     if any(copy(config, folder, warmup) for warmup in known):
@@ -146,7 +150,8 @@ def begin(
     if known and known[-1].until < config.rounds:
         place = known[-1].folder(folder.path.parent, folder.engine).path
         place.parent.mkdir(parents=True, exist_ok=True)
-        turn.enter_context(FileLock(place.with_suffix(".lock")))
+        with engine.aside() if isinstance(engine, Together) else nullcontext():
+            turn.enter_context(FileLock(place.with_suffix(".lock")))
         if copy(config, folder, known[-1]):  # it was trained while we waited
             turn.close()
 

@@ -62,6 +62,15 @@ class Together:
         finally:
             self._count(-1)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """A run that waits for something else: meanwhile nobody waits for it."""
+        self._count(-1)
+        try:
+            yield
+        finally:
+            self._count(1)
+
     def close(self) -> None:
         """Train nothing more: whoever asks gets an error."""
         with self._changed:
