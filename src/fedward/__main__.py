@@ -8,8 +8,9 @@ BAD_INPUT, CONFLICT, STOPPED, INTERRUPTED = 2, 3, 4, 130
 def main() -> None:
     """Exit codes.
 
-    0 done, 1 cells of a grid failed, 2 bad input or a file that cannot be read or written,
-    3 the folder is taken or unfinished, 4 a client's training failed, 130 Ctrl-C.
+    0 done, 1 cells of a grid failed or damaged files were left out of a report, 2 bad input
+    or a file that cannot be read or written, 3 the folder is taken or unfinished, 4 a
+    client's training failed, 130 Ctrl-C.
     """
     from fedward.cli.app import app
 
@@ -21,7 +22,9 @@ def main() -> None:
         code = exit_code(error)
         if code is None:
             raise
-        print(f"fedward: {message(error)}", file=sys.stderr)
+        from fedward.settings import in_words
+
+        print(f"fedward: {in_words(error)}", file=sys.stderr)
         sys.exit(code)
 
 
@@ -38,23 +41,6 @@ def exit_code(error: Exception) -> int | None:
     if isinstance(error, RunLocked | RunUnfinished):
         return CONFLICT
     return BAD_INPUT if isinstance(error, ValueError | OSError) else None
-
-
-def message(error: Exception) -> str:
-    """The error in words; a settings error names each setting and what it got."""
-    from pydantic import ValidationError
-    from pydantic_core import ArgsKwargs
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    lines = []
-    for found in error.errors():
-        place = ".".join(str(part) for part in found["loc"]) or error.title
-        # Of settings that do not fit together all are given, and the message says which.
-        whole = isinstance(found["input"], ArgsKwargs)
-        got = "" if whole else f", got {found['input']!r}"
-        lines.append(f"{place}: {found['msg'].removeprefix('Value error, ')}{got}")
-    return "; ".join(lines)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
+from pydantic_core import ArgsKwargs
 
 T = TypeVar("T")
 
@@ -96,3 +97,17 @@ def _tabled(kind: str, value: Any, known: Mapping[str, type[Any]]) -> Any:
     if isinstance(value, list | tuple):
         return [_tabled(kind, item, known) for item in value]
     return value
+
+
+def in_words(error: Exception) -> str:
+    """The error in one line; a settings error names each setting and what it got."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    lines = []
+    for found in error.errors():
+        place = ".".join(str(part) for part in found["loc"]) or error.title
+        # Of settings that do not fit together all are given, and the message says which.
+        whole = isinstance(found["input"], ArgsKwargs)
+        got = "" if whole else f", got {found['input']!r}"
+        lines.append(f"{place}: {found['msg'].removeprefix('Value error, ')}{got}")
+    return "; ".join(lines)

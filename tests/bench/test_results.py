@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from fedward.bench.grid import make_cell, make_grid
-from fedward.bench.results import file_name, file_names, read_results, write_result
+from fedward.bench.results import (
+    file_name,
+    file_names,
+    read_results,
+    scan_results,
+    write_result,
+)
 from fedward.simulation.config import RunConfig, to_table
 from fedward.simulation.folder import RunFolder
 from fedward.simulation.presets import MNIST
@@ -19,6 +25,8 @@ def result(config: RunConfig = MNIST, aasr: float = 0.5) -> dict[str, Any]:
         "config": to_table(config),
         "metrics": {"aasr": aasr},
         "provenance": {"command": "fedward bench table1 --runs /a/b --seeds 0"},
+        "rounds": 110,
+        "seconds": 220.0,
     }
 
 
@@ -69,6 +77,46 @@ def test_what_is_no_result_is_named(text: str, tmp_path: Path) -> None:
         read_results([tmp_path])
     with pytest.raises(ValueError, match="it does not exist"):
         read_results([tmp_path / "absent"])
+
+
+ODD: dict[str, bytes] = {
+    "no metrics": json.dumps({"config": to_table(MNIST), "rounds": 110}).encode(),
+    "no provenance": json.dumps({**result(), "provenance": None}).encode(),
+    "a metric in words": json.dumps({**result(), "metrics": {"aasr": "high"}}).encode(),
+    "not UTF-8": b'{"config": "\xff"}',
+    "a list": b"[1]",
+    "a number": b"3",
+    "nested without end": b"[" * 100_000,
+    "settings of the wrong kind": json.dumps(
+        {**result(), "config": {"rounds": "many", "clients": -1}}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
+def test_one_odd_file_is_named_in_a_line_and_hides_no_other(
+    content: bytes, tmp_path: Path
+) -> None:
+    write_result(tmp_path / "fine.json", result())
+    (tmp_path / "odd.json").write_bytes(content)
+    scan = scan_results([tmp_path])
+    assert list(scan.results) == [MNIST.key]
+    ((name, said),) = scan.broken.items()
+    assert name == str(tmp_path / "odd.json")
+    assert said.startswith(f"{name} does not hold a result: ")
+    assert "\n" not in said
+    assert len(said.removeprefix(name)) < 300
+    with pytest.raises(ValueError, match=r"odd\.json does not hold a result"):
+        read_results([tmp_path])
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_result(tmp_path / "folder.json" / "fine.json", result())
+    (tmp_path / "link.json").symlink_to(tmp_path / "gone")
+    scan = scan_results([tmp_path])
+    assert list(scan.results) == [MNIST.key]
+    (said,) = scan.broken.values()
+    assert "link.json does not hold a result: it cannot be read: No such file" in said
 
 
 def test_other_tables_in_a_folder_are_passed_over_but_not_where_named(

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from fedward.__main__ import exit_code, message
+from fedward.__main__ import exit_code
 from fedward.cli.app import app
+from fedward.settings import in_words
 from fedward.simulation.config import from_table
 from fedward.simulation.runner import folder_of
 
@@ -215,7 +216,7 @@ def test_bad_input_is_an_error_that_main_puts_in_a_line(
     with pytest.raises(ValueError) as caught:  # noqa: PT011, said is compared
         call(*words, cwd=place)
     assert exit_code(caught.value) == 2
-    assert said in message(caught.value)
+    assert said in in_words(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from click.testing import Result
 from fedward.bench.results import write_result
 from tests.cli.test_report import call
 from tests.report.folders import Case, write_run
-from tests.report.grids import paper_grid, results, write_folder
+from tests.report.grids import paper_grid, result, results, write_folder
 
 TOML = """
 title = "Mine"
@@ -48,7 +48,7 @@ def test_a_grid_says_what_is_missing(stored: Path) -> None:
     out = stored / "page.html"
     done = call(stored / "results", "--grid", stored / "mine.toml", "--out", out, "--json")
     assert json.loads(said(done)) == {
-        "report": str(out), "cells": 3, "finished": 2, "files": [str(out)],
+        "report": str(out), "cells": 3, "finished": 2, "files": [str(out)], "broken": [],
     }  # fmt: skip
     assert "2 of 3 cells are finished." in out.read_text()
     more = call(
@@ -131,3 +131,24 @@ def test_runs_that_are_no_cells_do_not_stop_a_grid(stored: Path) -> None:
     write_run(stored / "results" / "part" / "live", Case(name="live", done=2))
     out = stored / "page.html"
     assert said(call(stored / "results", "--out", out)) == f"2 of 2 cells: {out}\n"
+
+
+def test_a_damaged_file_is_named_and_the_rest_is_shown(stored: Path) -> None:
+    odd = stored / "results" / "odd.json"
+    odd.write_bytes(b"\xff{")
+    cell = paper_grid(nirs=["25"], pdrs=["46.875"], methods=["flame"]).cells[-1]
+    folder = write_folder(stored / "results" / "part" / "run", cell, result(cell.config))
+    (folder / "result.json").write_text('{"metrics": {}}')
+    out = stored / "page.html"
+    done = call(stored / "results", "--out", out)
+    assert done.exit_code == 1
+    assert done.stdout == f"2 of 2 cells: {out}\n"
+    first, second = sorted(done.stderr.splitlines())
+    assert first.startswith(f"left out: {odd} does not hold a result: ")
+    assert second.startswith(f"left out: {folder / 'result.json'} does not hold a result: ")
+    assert str(odd) in out.read_text()
+    told = json.loads(call(stored / "results", "--out", out, "--json").stdout)
+    assert len(told["broken"]) == 2
+    alone = call(odd)
+    assert isinstance(alone.exception, ValueError)
+    assert "odd.json does not hold a result" in str(alone.exception)

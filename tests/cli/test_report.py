@@ -35,7 +35,7 @@ def test_says_where_the_report_is(pair: Path, tmp_path: Path) -> None:
 def test_says_so_to_machines(pair: Path, tmp_path: Path) -> None:
     out = tmp_path / "r.html"
     done = call(pair / "a", pair / "a", "--out", out, "--json")
-    assert json.loads(done.stdout) == {"report": str(out), "runs": 1}
+    assert json.loads(done.stdout) == {"report": str(out), "runs": 1, "broken": []}
 
 
 def test_lands_in_the_current_folder(
@@ -62,6 +62,21 @@ def test_what_is_no_run_is_the_users_to_mend(tmp_path: Path) -> None:
     done = call(tmp_path / "absent")
     assert isinstance(done.exception, ValueError)
     assert "absent is not a folder" in str(done.exception)
+
+
+def test_a_damaged_run_is_named_and_the_others_are_shown(
+    pair: Path, tmp_path: Path
+) -> None:
+    broken = write_run(pair / "c", Case(name="c", planned=2)) / "rounds.jsonl"
+    broken.write_bytes(b"\xff\n")
+    out = tmp_path / "r.html"
+    done = call(pair, "--out", out)
+    assert (done.exit_code, done.stdout) == (1, f"Report of 2 runs: {out}\n")
+    assert done.stderr.startswith(f"left out: {broken}, line 1: ")
+    assert "</html>" in out.read_text()
+    alone = call(broken.parent)
+    assert isinstance(alone.exception, ValueError)
+    assert str(broken) in str(alone.exception)
 
 
 def test_a_place_that_cannot_be_written_is_named(pair: Path, tmp_path: Path) -> None:

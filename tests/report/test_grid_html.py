@@ -8,7 +8,13 @@ import pytest
 from fedward.bench.grid import Grid
 from fedward.bench.results import read_results
 from fedward.report.grid_cells import found_grid
-from fedward.report.grid_html import find_folders, render_grid, write_grid_report
+from fedward.report.grid_html import (
+    Folders,
+    Note,
+    find_folders,
+    render_grid,
+    write_grid_report,
+)
 from fedward.report.palette import PAIRS
 from tests.needs import missing
 from tests.report.folders import Case, write_run
@@ -46,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for cell in grid.cells:
         if cell.at["pdr"] == "46.875":
             write_folder(root / "runs" / "deep" / cell.key, cell, found.get(cell.key))
-    folders = find_folders([root / "runs"])
+    folders = dict(find_folders([root / "runs"]).by_key)
     (folders[grid.cells[-1].key] / "report.html").write_text("its own")
     out = write_grid_report(grid, found, root / "new" / "grid.html", folders)
     return Made(grid, found, folders, out, Page(out.read_text()))
@@ -146,6 +152,16 @@ def test_hostile_names_stay_text() -> None:
     assert HOSTILE in " ".join(page.text)
 
 
+def test_what_is_left_out_is_said_and_named() -> None:
+    grid = paper_grid(nirs=["25"], pdrs=["31.25"], methods=["fedward"])
+    page = Page(render_grid(grid, {}, notes=[Note("2 files are left out", ("a", HOSTILE))]))
+    assert page.wrong == []
+    words = " ".join(page.text)
+    assert "2 files are left out" in words
+    assert HOSTILE in words
+    assert "left out" not in render_grid(grid, {})
+
+
 def test_folders_are_found_however_deep_and_deployments_are_no_cells(
     tmp_path: Path,
 ) -> None:
@@ -154,8 +170,22 @@ def test_folders_are_found_however_deep_and_deployments_are_no_cells(
     folder = write_folder(tmp_path / "a" / "b" / "run", cell, None)
     write_run(tmp_path / "a" / "ward", Case(name="not a configuration of ours", planned=2))
     (tmp_path / "a" / ".hidden").mkdir()
-    assert find_folders([tmp_path]) == {cell.key: folder}
-    assert find_folders([folder, tmp_path / "absent"]) == {cell.key: folder}
+    assert find_folders([tmp_path]) == Folders({cell.key: folder}, {})
+    assert find_folders([folder, tmp_path / "absent"]).by_key == {cell.key: folder}
+
+
+def test_a_broken_folder_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    cell = paper_grid(nirs=["25"], pdrs=["31.25"], methods=["fedward"]).cells[-1]
+    folder = write_folder(tmp_path / "fine", cell, None)
+    for name in ("config.json", "rounds.jsonl"):
+        broken = write_folder(tmp_path / f"without {name}", cell, None)
+        (broken / name).write_bytes(b"\xff\n")
+    found = find_folders([tmp_path])
+    assert found.by_key == {cell.key: folder}
+    assert [said.partition(": ")[0] for said in found.broken.values()] == [
+        str(tmp_path / "without config.json" / "config.json"),
+        str(tmp_path / "without rounds.jsonl" / "rounds.jsonl, line 1"),
+    ]
 
 
 def test_every_colour_of_the_charts_has_a_dark_partner(made: Made) -> None:

@@ -91,6 +91,17 @@ def test_broken_file_is_named(tmp_path: Path, name: str) -> None:
         read_run(folder)
 
 
+@pytest.mark.parametrize("end", ["start", "stop"])
+def test_a_window_that_is_none_is_named(tmp_path: Path, end: str) -> None:
+    case = Case(name="x", planned=3)
+    folder = write_run(tmp_path / "x", case)
+    config = config_of(case)
+    config["attackers"][end] = "soon"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BrokenRun, match=rf"config\.json: attackers\.{end} needs.*'soon'"):
+        read_run(folder)
+
+
 def test_finished_run_without_its_lines(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "x", Case(name="x", planned=3))
     (folder / "rounds.jsonl").unlink()

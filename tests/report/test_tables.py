@@ -195,3 +195,12 @@ def test_command_is_text_that_a_shell_reads_back(runs: list[RunView]) -> None:
         COMMAND,
         "fedward run --set 'note=a b'",
     ]
+
+
+def test_a_command_that_is_none_is_shown_as_it_is(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "x", Case(name="x", planned=2))
+    stored = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(
+        json.dumps({**stored, "provenance": {"command": 3}})
+    )
+    assert command(read_run(folder)) == "3"

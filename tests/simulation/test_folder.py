@@ -2,6 +2,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,14 @@ from fedward.simulation.folder import RunBroken, RunFolder, RunLocked
 from fedward.simulation.records import RoundRecord, State
 from fedward.simulation.rounds import simulate
 from tests.simulation.small import SMALL, small_federation
+
+RESULT: dict[str, Any] = {
+    "config": {},
+    "metrics": {"aasr": None},
+    "provenance": {},
+    "rounds": 3,
+    "seconds": 1.5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +137,7 @@ def test_one_writer_at_a_time(folder: RunFolder) -> None:
 
 def test_finished_is_told_by_the_result(folder: RunFolder) -> None:
     assert folder.finished() is None
-    told = folder.finish({"metrics": {"aasr": None}})
+    told = folder.finish(RESULT)
     assert folder.finished() == told
     assert told["metrics"] == {"aasr": None}
     assert told["finished"].endswith("Z")
@@ -137,9 +146,21 @@ def test_finished_is_told_by_the_result(folder: RunFolder) -> None:
     assert folder.resume(SMALL) is None
 
 
-@pytest.mark.parametrize("text", ['{"metrics": {', "[]", "{}"])
-def test_damaged_figures_are_named(folder: RunFolder, text: str) -> None:
-    folder.result.write_text(text)
+def without(part: str) -> bytes:
+    return json.dumps({name: RESULT[name] for name in RESULT if name != part}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b'{"metrics": {', b"[]", b"{}", b"\xff\xfe{}", b"[" * 100_000),
+        *map(without, ("config", "metrics", "provenance", "rounds", "seconds")),
+        json.dumps({**RESULT, "metrics": {"aasr": "much"}}).encode(),
+        json.dumps({**RESULT, "rounds": 0}).encode(),
+    ],
+)
+def test_damaged_figures_are_named(folder: RunFolder, content: bytes) -> None:
+    folder.result.write_bytes(content)
     with pytest.raises(RunBroken, match=r"result\.json (is damaged|needs the figures)"):
         folder.finished()
 
@@ -148,6 +169,23 @@ def test_a_damaged_line_is_named(folder: RunFolder) -> None:
     lines = folder.rounds.read_text().split("\n")
     folder.rounds.write_text("\n".join([lines[0], "{half", *lines[2:]]))
     with pytest.raises(RunBroken, match=r"rounds\.jsonl, line 2, is damaged"):
+        folder.records()
+
+
+@pytest.mark.parametrize("line", ["3", '{"round": []}', '{"round": 1}', '{"other": 1}'])
+@pytest.mark.parametrize("file", ["rounds.jsonl", "verdicts.jsonl"])
+def test_lines_that_are_no_records_are_damage(
+    folder: RunFolder, file: str, line: str
+) -> None:
+    with (folder.path / file).open("a") as lines:
+        lines.write(line + "\n")
+    with pytest.raises(RunBroken, match="damaged"):
+        folder.records()
+
+
+def test_a_round_needs_its_verdicts(folder: RunFolder) -> None:
+    folder.verdicts.write_text("")
+    with pytest.raises(RunBroken, match="need the verdicts of round 0, got none"):
         folder.records()
 
 

@@ -5,19 +5,46 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedward.bench.grid import NOBODY, Cell, Grid
+from fedward.settings import in_words
 from fedward.simulation.config import from_table
-from fedward.simulation.folder import as_json, replace_file
+from fedward.simulation.folder import as_json, replace_file, wrong_result
 
 PATHS = ("--runs", "--results", "--report", "--data-dir", "--config", "--log")
 """Options that say where files lie on the machine that ran a command."""
 
 
+@dataclass(frozen=True)
+class Scan:
+    """What was found in some places.
+
+    Attributes:
+        results: every finished result by its key; of two with one key the later.
+        broken: by name, what is wrong with a file, or a line of one, that holds none.
+    """
+
+    results: Mapping[str, dict[str, Any]]
+    broken: Mapping[str, str]
+
+
 def read_results(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Every finished result in these places, by its key; of two with one key the later.
+    """Every finished result in these places, as `scan_results` finds them.
+
+    Raises:
+        ValueError: if a place does not exist or a file holds something else; it is named.
+    """
+    scan = scan_results(paths)
+    for said in scan.broken.values():
+        raise ValueError(said)
+    return dict(scan.results)
+
+
+def scan_results(paths: Iterable[Path]) -> Scan:
+    """Every finished result in these places, and what ought to be one and is not.
 
     A place is a run folder, a file with one result (``.json``) or one a line (``.jsonl``),
     or a folder that holds any of these, however deep. Unfinished runs are passed over, and
@@ -25,53 +52,62 @@ def read_results(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
     The key is computed anew, so that results outlive settings that are added later.
 
     Raises:
-        ValueError: if a place does not exist or a file holds something else; it is named.
+        ValueError: if a place does not exist.
     """
     found: dict[str, dict[str, Any]] = {}
+    broken: dict[str, str] = {}
     for path in paths:
         if not path.exists():
             raise ValueError(f"no results at {path}: it does not exist")
         for file, text in _texts(path):
             if path.is_dir() and _of_another_kind(text):
                 continue
-            key, result = _result(file, text)
-            found[key] = result
-    return found
+            try:
+                key, result = _result(text)
+                found[key] = result
+            except (ValueError, TypeError, RecursionError) as error:
+                broken[file] = f"{file} does not hold a result: {in_words(error)}"
+    return Scan(found, broken)
 
 
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Name and text of every result at a place."""
-    if path.suffix == ".jsonl":
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            yield f"{path}, line {number}", line
-    elif path.suffix == ".json":
-        yield str(path), path.read_text()
-    elif (path / "config.json").exists():
-        if (path / "result.json").exists():
-            yield from _texts(path / "result.json")
-    elif path.is_dir():
-        for inner in sorted(path.iterdir()):
-            if not inner.name.startswith("."):
-                yield from _texts(inner)
+def _texts(path: Path) -> Iterator[tuple[str, bytes | OSError]]:
+    """Name and content of every result at a place, or why it cannot be read."""
+    try:
+        if path.suffix == ".jsonl" and not path.is_dir():
+            for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+                yield f"{path}, line {number}", line
+        elif path.suffix == ".json" and not path.is_dir():
+            yield str(path), path.read_bytes()
+        elif (path / "config.json").exists():
+            if (path / "result.json").exists():
+                yield from _texts(path / "result.json")
+        elif path.is_dir():
+            for inner in sorted(path.iterdir()):
+                if not inner.name.startswith("."):
+                    yield from _texts(inner)
+    except OSError as error:
+        yield str(path), error
 
 
-def _of_another_kind(text: str) -> bool:
+def _of_another_kind(text: bytes | OSError) -> bool:
     """Whether it is a table that nobody could mean as a result."""
     try:
-        table = json.loads(text)
-    except ValueError:
+        table = json.loads(text) if isinstance(text, bytes) else None
+    except (ValueError, RecursionError):
         return False
     return (
         bool(table) and isinstance(table, dict) and not {"config", "metrics"} & set(table)
     )
 
 
-def _result(file: str, text: str) -> tuple[str, dict[str, Any]]:
-    try:
-        result = json.loads(text)
-        return from_table(result["config"]).key, result
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} does not hold a result: {error}") from error
+def _result(text: bytes | OSError) -> tuple[str, dict[str, Any]]:
+    if isinstance(text, OSError):
+        raise ValueError(f"it cannot be read: {text.strerror or text}")
+    result = json.loads(text)
+    wrong = wrong_result(result)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return from_table(result["config"]).key, result
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:

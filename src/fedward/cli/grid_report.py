@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from fedward.bench.grid import Grid
-from fedward.bench.results import read_results
+from fedward.bench.results import Scan, scan_results
 from fedward.cli.bench import chosen_grid
 from fedward.report.grid_cells import entries, found_grid
-from fedward.report.grid_html import find_folders, write_grid_report
+from fedward.report.grid_html import (
+    Folders,
+    Note,
+    find_folders,
+    write_grid_report,
+)
 from fedward.report.grid_markup import latex, markdown
 from fedward.report.grid_records import as_csv, as_parquet, records
 from fedward.report.grid_sheets import lay_out
@@ -33,11 +38,13 @@ class GridReport:
     Attributes:
         results: by key.
         folders: run folders by key.
+        broken: what is wrong with each file or folder that is left out.
     """
 
     grid: Grid
     results: Mapping[str, Mapping[str, Any]]
     folders: Mapping[str, Path]
+    broken: tuple[str, ...]
 
     @classmethod
     def of(
@@ -52,16 +59,26 @@ class GridReport:
         Raises:
             ValueError: if a place does not exist, or nothing is there and no grid is named.
         """
-        results = read_results(paths)
-        folders = find_folders(paths)
+        scan, folders = scan_results(paths), find_folders(paths)
+        broken = all_broken(scan, folders)
         if name not in (None, "found"):
-            return cls(chosen_grid(str(name), extra, seeds, None, ()), results, folders)
-        if extra or seeds:
+            grid = chosen_grid(str(name), extra, seeds, None, ())
+        elif extra or seeds:
             raise ValueError("--with and --seeds need --grid with the name of a grid")
-        if not results:
+        elif scan.results:
+            grid = found_grid(scan.results)
+        else:
             places = ", ".join(map(str, paths))
-            raise ValueError(f"{places}: neither a run folder nor a finished result there")
-        return cls(found_grid(results), results, folders)
+            nothing = f"{places}: neither a run folder nor a finished result there"
+            raise ValueError(broken[0] if broken else nothing)
+        return cls(grid, scan.results, folders.by_key, broken)
+
+    @property
+    def notes(self) -> list[Note]:
+        """What the page has to say of what it does not show."""
+        if not self.broken:
+            return []
+        return [Note(f"Damaged and left out: {len(self.broken)}", self.broken)]
 
     def write(
         self, page: Path | None, exports: Sequence[Export]
@@ -75,7 +92,7 @@ class GridReport:
             for export in exports:
                 deliver(export.file, self.form(export.kind))
             if page is not None:
-                write_grid_report(self.grid, self.results, page, self.folders)
+                write_grid_report(self.grid, self.results, page, self.folders, self.notes)
         except OSError as error:
             raise ValueError(f"the report cannot be written: {error}") from error
         done = sum(cell.key in self.results for cell in self.grid.cells)
@@ -87,6 +104,7 @@ class GridReport:
             "cells": len(self.grid.cells),
             "finished": done,
             "files": [str(file) for file in files],
+            "broken": list(self.broken),
         }
         piped = any(export.file == TERMINAL for export in exports)
         return "" if piped else said, facts
@@ -99,6 +117,15 @@ class GridReport:
         if kind == "parquet":
             return as_parquet(records(found))
         return (latex if kind == "latex" else markdown)(lay_out(found))
+
+
+def all_broken(scan: Scan, folders: Folders) -> tuple[str, ...]:
+    """What is wrong with files and folders; what a file says, its folder need not."""
+    said = dict(scan.broken)
+    for place, why in folders.broken.items():
+        if str(Path(place) / "result.json") not in scan.broken:
+            said[place] = why
+    return tuple(said.values())
 
 
 def deliver(file: Path, content: str | bytes) -> None:

@@ -69,6 +69,8 @@ def report(
     --csv, --parquet, --latex and --markdown write the grid's tables instead of a page, to
     a file or with - to the terminal; with --out also the page.
 
+    A damaged file or folder is named and left out, and the exit code is 1.
+
     For example: fedward report results --grid table1 --out table1.html --csv table1.csv
     """
     from fedward.cli.grid_report import Export, GridReport
@@ -93,8 +95,12 @@ def report(
         typer.echo(json.dumps(facts))
     elif said:
         typer.echo(said)
+    for why in facts["broken"]:
+        typer.echo(f"left out: {why}", err=True)
     if open_browser and page is not None:
         webbrowser.open(page.resolve().as_uri())
+    if facts["broken"]:
+        raise typer.Exit(1)
 
 
 def are_runs(paths: list[Path]) -> bool:
@@ -109,15 +115,22 @@ def are_runs(paths: list[Path]) -> bool:
 
 
 def run_report(paths: list[Path], out: Path) -> tuple[str, dict[str, Any]]:
-    """Write the report of runs; what to tell a person, and a machine."""
-    from fedward.report.html import write_report
-    from fedward.report.runs import find_runs
+    """Write the report of runs; what to tell a person, and a machine.
 
-    folders = find_runs(paths)
+    Raises:
+        BrokenRun: if none can be read; it names the first.
+        ValueError: if the page cannot be written.
+    """
+    from fedward.report.html import render
+    from fedward.report.pages import write_page
+    from fedward.report.runs import BrokenRun, find_runs, read_runs
+
+    runs, broken = read_runs(find_runs(paths))
+    if not runs:
+        raise BrokenRun(broken[0])
     try:
-        written = write_report(folders, out)
+        written = write_page(render(runs), out)
     except OSError as error:
         raise ValueError(f"the report cannot be written: {error}") from error
-    plural = "s" if len(folders) > 1 else ""
-    said = f"Report of {len(folders)} run{plural}: {written}"
-    return said, {"report": str(written), "runs": len(folders)}
+    said = f"Report of {len(runs)} run{'s' if len(runs) > 1 else ''}: {written}"
+    return said, {"report": str(written), "runs": len(runs), "broken": broken}

@@ -19,14 +19,16 @@ def show(
     """Show the rounds of a run, or the verdicts of one round."""
     from rich.console import Console
 
+    from fedward.report.runs import read_run
     from fedward.simulation.folder import RunFolder
 
+    # It checks every field of every line, and names the one that is wrong.
+    seen = read_run(run)
     folder = RunFolder(run)
-    if not folder.config.exists():
-        raise ValueError(f"{run} is not a run folder: it has no {folder.config.name}")
     records = folder.records()
     if round is not None and not any(r.round == round for r in records):
-        raise ValueError(f"{run} has rounds 0 to {len(records) - 1}, got {round}")
+        held = f"rounds 0 to {len(records) - 1}" if records else "no finished round"
+        raise ValueError(f"{run} has {held}, got {round}")
     if as_json:
         lines = [r.to_line() for r in records]
         verdicts = [c.to_line() for r in records if r.round == round for c in r.clients]
@@ -39,8 +41,7 @@ def show(
         return
     console.print(round_table(records))
     result = folder.finished()
-    total = json.loads(folder.config.read_text())["rounds"]
-    state = "finished" if result else f"unfinished: {len(records)} of {total} rounds"
+    state = "finished" if result else f"unfinished: {len(records)} of {seen.planned} rounds"
     console.print(f"{run}: {state}", highlight=False)
 
 

@@ -1,7 +1,7 @@
 """The page of a grid: tables beside the paper's, bars, curves and provenance."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -33,7 +33,7 @@ from fedward.report.grid_tables import (
     matrix_table,
 )
 from fedward.report.pages import Chart, chart, fill, write_page
-from fedward.report.runs import RunView, read_run
+from fedward.report.runs import BrokenRun, RunView, read_run
 from fedward.simulation.config import from_table
 
 
@@ -60,11 +60,20 @@ class Curves:
     keys: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Note:
+    """What the page does not show, in a sentence, and each by name."""
+
+    said: str
+    which: tuple[str, ...]
+
+
 def write_grid_report(
     grid: Grid,
     results: Mapping[str, Result],
     out: Path,
     folders: Mapping[str, Path] | None = None,
+    notes: Sequence[Note] = (),
 ) -> Path:
     """Write the page of a grid to ``out`` and say where it is.
 
@@ -73,6 +82,7 @@ def write_grid_report(
     Args:
         results: by key; cells without one are shown as missing.
         folders: run folders by key, where there are any: their rounds become curves.
+        notes: on what is left out.
 
     Raises:
         BrokenRun: if a run folder cannot be read.
@@ -86,23 +96,45 @@ def write_grid_report(
         for key, report in reports.items()
         if report.exists()
     }
-    return write_page(render_grid(grid, results, runs, links), out)
+    return write_page(render_grid(grid, results, runs, links, notes), out)
 
 
-def find_folders(paths: Iterable[Path]) -> dict[str, Path]:
-    """Every run folder at these places or inside them, however deep, by its key.
+@dataclass(frozen=True)
+class Folders:
+    """Run folders in some places.
+
+    Attributes:
+        by_key: those that can be read.
+        broken: by folder, what is wrong with one that cannot.
+    """
+
+    by_key: Mapping[str, Path]
+    broken: Mapping[str, str]
+
+
+def find_folders(paths: Iterable[Path]) -> Folders:
+    """Every run folder at these places or inside them, however deep.
 
     A deployment's folder is passed over: it is no cell of a grid.
     """
     found: dict[str, Path] = {}
-    for path in paths:
-        if (path / "config.json").is_file():
+    broken: dict[str, str] = {}
+    for path in _run_folders(paths):
+        try:
             key = _key(path)
             found |= {} if key is None else {key: path}
-        elif path.is_dir():
+        except (BrokenRun, OSError) as error:
+            broken[str(path)] = str(error)
+    return Folders(found, broken)
+
+
+def _run_folders(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if (path / "config.json").is_file():
+            yield path
+        elif path.is_dir() and os.access(path, os.R_OK | os.X_OK):
             inside = (p for p in path.iterdir() if not p.name.startswith("."))
-            found |= find_folders(sorted(inside))
-    return found
+            yield from _run_folders(sorted(inside))
 
 
 def _key(folder: Path) -> str | None:
@@ -118,6 +150,7 @@ def render_grid(
     results: Mapping[str, Result],
     runs: Mapping[str, RunView] | None = None,
     links: Mapping[str, str] | None = None,
+    notes: Sequence[Note] = (),
 ) -> str:
     """The page as text; a pure function of what it is given.
 
@@ -125,6 +158,7 @@ def render_grid(
         results: by key; cells without one are shown as missing.
         runs: what the run folders hold, by key.
         links: where a run's own report is, by key.
+        notes: on what is left out.
     """
     runs = runs or {}
     found = entries(grid, results)
@@ -135,6 +169,7 @@ def render_grid(
         title=f"Fedward: {grid.title}",
         about=grid.title,
         sentences=headline(found),
+        notes=notes,
         sheets=[_section(page) for page in pages],
         escapes=chart("aer", "AER by method", _escapes(pages)),
         differences=differences(found),

@@ -216,6 +216,7 @@ def read_run(folder: Path) -> RunView:
     if not _is_run(folder):
         raise BrokenRun(f"{folder} is not a run folder: it has no config.json")
     config = _read_json(folder / "config.json", CONFIG)
+    _check_window(config, folder / "config.json")
     path = folder / "result.json"
     result = _read_json(path, RESULT) if path.exists() else None
     live = result is None
@@ -236,6 +237,26 @@ def read_run(folder: Path) -> RunView:
         verdicts=tuple(verdicts[place] for place in sorted(verdicts)),
         result=result,
     )
+
+
+def read_runs(folders: Sequence[Path]) -> tuple[list[RunView], list[str]]:
+    """Run folders that can be read, and of every other what is wrong with it."""
+    runs: list[RunView] = []
+    broken: list[str] = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except (BrokenRun, OSError) as error:
+            broken.append(str(error))
+    return runs, broken
+
+
+def _check_window(config: Mapping[str, Any], path: Path) -> None:
+    attackers = config.get("attackers")
+    for end in ("start", "stop") if isinstance(attackers, Mapping) else ():
+        value = attackers.get(end)
+        if not isinstance(value, int | None):
+            raise BrokenRun(f"{path}: attackers.{end} needs to be a round, got {value!r}")
 
 
 def _provisional_name(config: Mapping[str, Any], folder: Path) -> str:

@@ -260,4 +260,4 @@ def command(run: RunView) -> str | None:
     stored = run.result.provenance.get("command") if run.result else None
     if stored is None:
         return None
-    return stored if isinstance(stored, str) else shlex.join(map(str, stored))
+    return shlex.join(map(str, stored)) if isinstance(stored, list) else str(stored)

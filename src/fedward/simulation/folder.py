@@ -140,13 +140,25 @@ class RunFolder:
         return state, self.records()
 
     def records(self) -> list[RoundRecord]:
-        """Every finished round, in order."""
+        """Every finished round, in order.
+
+        Raises:
+            RunBroken: if a line is damaged or lacks something.
+        """
         verdicts: dict[int, list[Mapping[str, Any]]] = {}
-        for line in read_lines(self.verdicts):
-            verdicts.setdefault(line["round"], []).append(line)
-        return [
-            from_lines(line, verdicts[line["round"]]) for line in read_lines(self.rounds)
-        ]
+        try:
+            for line in read_lines(self.verdicts):
+                verdicts.setdefault(line["round"], []).append(line)
+            return [
+                from_lines(line, verdicts[line["round"]])
+                for line in read_lines(self.rounds)
+            ]
+        except (KeyError, TypeError) as error:
+            what = error.args[0]
+            lacking = f"the verdicts of round {what}" if isinstance(what, int) else what
+            raise RunBroken(
+                f"{self.path} is damaged: its lines need {lacking}, got none"
+            ) from error
 
     def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Write the figures and when it was; from now on the run is finished."""
@@ -165,14 +177,44 @@ class RunFolder:
             return None
         try:
             result = json.loads(self.result.read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunBroken(
                 f"{self.result} is damaged ({error}); without it, the run is worked out "
                 "again from its last round"
             ) from error
-        if not isinstance(result, dict) or "metrics" not in result:
-            raise RunBroken(f"{self.result} needs the figures of a run, got {result!r:.60}")
-        return result
+        wrong = wrong_result(result)
+        if wrong is not None:
+            raise RunBroken(f"{self.result} needs the figures of a run: {wrong}")
+        return dict(result)
+
+
+PARTS: Mapping[str, tuple[type[Any], ...]] = {
+    "config": (Mapping,),
+    "metrics": (Mapping,),
+    "provenance": (Mapping,),
+    "rounds": (int,),
+    "seconds": (int, float),
+}
+"""What every result has, and of which kind it is."""
+
+METRIC = (int, float, Mapping, type(None))
+
+
+def wrong_result(result: Any) -> str | None:
+    """What a result needs and what it has instead; None if nothing is wrong."""
+    if not isinstance(result, Mapping):
+        return f"it needs to be an object, got {result!r:.60}"
+    for part, kinds in PARTS.items():
+        if not isinstance(result.get(part), kinds):
+            kind = "an object" if Mapping in kinds else "a number"
+            got = f"{result[part]!r:.60}" if part in result else "nothing"
+            return f"{part} needs to be {kind}, got {got}"
+    for name, value in result["metrics"].items():
+        if not isinstance(value, METRIC):
+            return f"metrics.{name} needs to be a number, got {value!r:.60}"
+    if result["rounds"] < 1:
+        return f"rounds needs to be at least 1, got {result['rounds']}"
+    return None
 
 
 def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> int:
@@ -191,14 +233,20 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunBroken: naming the file and the line that is none.
     """
-    lines = []
-    if path.exists():
-        for number, line in enumerate(path.read_text().split("\n")[:-1], start=1):
-            try:
-                lines.append(json.loads(line))
-            except ValueError as error:
-                raise RunBroken(f"{path}, line {number}, is damaged: {error}") from error
-    return lines
+    if not path.exists():
+        return []
+    whole = path.read_bytes().split(b"\n")[:-1]
+    return [_object(line, f"{path}, line {n},") for n, line in enumerate(whole, start=1)]
+
+
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RunBroken(f"{where} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise RunBroken(f"{where} is damaged: it needs an object, got {value!r:.60}")
+    return value
 
 
 def replace_file(path: Path, content: bytes) -> None:
