@@ -253,7 +253,9 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[RunView], list[str]]:
 
 def _check_window(config: Mapping[str, Any], path: Path) -> None:
     attackers = config.get("attackers")
-    for end in ("start", "stop") if isinstance(attackers, Mapping) else ():
+    if not isinstance(attackers, Mapping):
+        return
+    for end in ("start", "stop"):
         value = attackers.get(end)
         if not isinstance(value, int | None):
             raise BrokenRun(f"{path}: attackers.{end} needs to be a round, got {value!r}")
