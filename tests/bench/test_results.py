@@ -83,6 +83,7 @@ ODD: dict[str, bytes] = {
     "no metrics": json.dumps({"config": to_table(MNIST), "rounds": 110}).encode(),
     "no provenance": json.dumps({**result(), "provenance": None}).encode(),
     "a metric in words": json.dumps({**result(), "metrics": {"aasr": "high"}}).encode(),
+    "no rounds": json.dumps({**result(), "rounds": 0}).encode(),
     "not UTF-8": b'{"config": "\xff"}',
     "a list": b"[1]",
     "a number": b"3",

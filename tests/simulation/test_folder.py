@@ -156,7 +156,6 @@ def without(part: str) -> bytes:
         *(b'{"metrics": {', b"[]", b"{}", b"\xff\xfe{}", b"[" * 100_000),
         *map(without, ("config", "metrics", "provenance", "rounds", "seconds")),
         json.dumps({**RESULT, "metrics": {"aasr": "much"}}).encode(),
-        json.dumps({**RESULT, "rounds": 0}).encode(),
     ],
 )
 def test_damaged_figures_are_named(folder: RunFolder, content: bytes) -> None:

@@ -36,7 +36,7 @@ def pace(results: Iterable[Mapping[str, Any]]) -> dict[Kind, float]:
     seen: dict[Kind, list[float]] = {}
     for result in results:
         for kind in kinds(from_table(result["config"])):
-            seen.setdefault(kind, []).append(result["seconds"] / result["rounds"])
+            seen.setdefault(kind, []).append(result["seconds"] / max(result["rounds"], 1))
     return {kind: mean(values) for kind, values in seen.items()}
 
 

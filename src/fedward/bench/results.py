@@ -105,6 +105,8 @@ def _result(text: bytes | OSError) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"it cannot be read: {text.strerror or text}")
     result = json.loads(text)
     wrong = wrong_result(result)
+    if wrong is None and result["rounds"] < 1:
+        wrong = f"rounds needs to be at least 1, got {result['rounds']}"
     if wrong is not None:
         raise ValueError(wrong)
     return from_table(result["config"]).key, result
