@@ -49,6 +49,7 @@ def test_a_grid_says_what_is_missing(stored: Path) -> None:
     done = call(stored / "results", "--grid", stored / "mine.toml", "--out", out, "--json")
     assert json.loads(said(done)) == {
         "report": str(out), "cells": 3, "finished": 2, "files": [str(out)], "broken": [],
+        "strangers": [],
     }  # fmt: skip
     assert "2 of 3 cells are finished." in out.read_text()
     more = call(
@@ -56,6 +57,26 @@ def test_a_grid_says_what_is_missing(stored: Path) -> None:
         *("--seeds", "0,1", "--out", out),
     )
     assert said(more).startswith("2 of 10 cells: ")
+
+
+def test_results_that_are_no_cells_of_the_grid_are_counted_and_named(stored: Path) -> None:
+    others = paper_grid(nirs=["50"], pdrs=["31.25"], methods=["fedward"], seeds=range(6))
+    for cell in others.cells:
+        write_result(stored / "results" / f"{cell.key}.json", result(cell.config))
+    out = stored / "page.html"
+    words = (stored / "results", "--grid", stored / "mine.toml", "--out", out)
+    done = call(*words)
+    assert said(done) == f"2 of 3 cells: {out}\n"
+    head, *names = done.stderr.splitlines()
+    assert head == "left out: 12 of 14 results, which are no cells of mine:"
+    assert names[-1] == "  and 2 more, which --json names"
+    assert len(names) == 11
+    page = out.read_text()
+    assert "Results that are no cells of mine: 12" in page
+    assert all(f"({cell.key})" in page for cell in others.cells)
+    assert len(json.loads(call(*words, "--json").stdout)["strangers"]) == 12
+    # Of what was found all is shown.
+    assert call(stored / "results", "--out", out).stderr == ""
 
 
 def test_exports_are_written_in_place_of_the_page(

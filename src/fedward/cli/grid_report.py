@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fedward.bench.grid import Grid
 from fedward.bench.results import Scan, scan_results
 from fedward.cli.bench import chosen_grid
+from fedward.cli.grid_view import describe
 from fedward.report.grid_cells import entries, found_grid
 from fedward.report.grid_html import (
     Folders,
@@ -21,6 +23,9 @@ from fedward.report.grid_records import as_csv, as_parquet, records
 from fedward.report.grid_sheets import lay_out
 
 TERMINAL = Path("-")
+
+NAMED = 10
+"""So many results without a place in the grid are named on the terminal."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,35 @@ class GridReport:
             raise ValueError(broken[0] if broken else nothing)
         return cls(grid, scan.results, folders.by_key, broken)
 
+    @cached_property
+    def strangers(self) -> tuple[str, ...]:
+        """Results that are neither cells of the grid nor clean twins of any, by name."""
+        known = {key for c in self.grid.cells for key in (c.key, c.clean.key)}
+        others = {key: made for key, made in self.results.items() if key not in known}
+        return tuple(f"{describe(c)} ({c.key})" for c in found_grid(others).cells)
+
     @property
     def notes(self) -> list[Note]:
         """What the page has to say of what it does not show."""
-        if not self.broken:
-            return []
-        return [Note(f"Damaged and left out: {len(self.broken)}", self.broken)]
+        named = (
+            ("Damaged and left out", self.broken),
+            (f"Results that are no cells of {self.grid.name}", self.strangers),
+        )
+        return [Note(f"{said}: {len(which)}", which) for said, which in named if which]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The same in lines for a terminal; of very many results the first."""
+        lines = [f"left out: {why}" for why in self.broken]
+        if self.strangers:
+            lines.append(
+                f"left out: {len(self.strangers)} of {len(self.results)} results, "
+                f"which are no cells of {self.grid.name}:"
+            )
+            lines += [f"  {name}" for name in self.strangers[:NAMED]]
+            more = len(self.strangers) - NAMED
+            lines += [f"  and {more} more, which --json names"] if more > 0 else []
+        return lines
 
     def write(
         self, page: Path | None, exports: Sequence[Export]
@@ -105,6 +133,7 @@ class GridReport:
             "finished": done,
             "files": [str(file) for file in files],
             "broken": list(self.broken),
+            "strangers": list(self.strangers),
         }
         piped = any(export.file == TERMINAL for export in exports)
         return "" if piped else said, facts

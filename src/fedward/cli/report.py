@@ -69,7 +69,8 @@ def report(
     --csv, --parquet, --latex and --markdown write the grid's tables instead of a page, to
     a file or with - to the terminal; with --out also the page.
 
-    A damaged file or folder is named and left out, and the exit code is 1.
+    A damaged file or folder is named and left out, and the exit code is 1. Results that are
+    no cells of the grid are counted and named too.
 
     For example: fedward report results --grid table1 --out table1.html --csv table1.csv
     """
@@ -88,15 +89,17 @@ def report(
     page = out or (None if exports else Path("report.html"))
     if page is not None and grid is None and not exports and are_runs(paths):
         said, facts = run_report(paths, page)
+        left_out = [f"left out: {why}" for why in facts["broken"]]
     else:
         made = GridReport.of(paths, grid, with_ or [], seeds)
         said, facts = made.write(page, exports)
+        left_out = made.left_out
     if as_json:
         typer.echo(json.dumps(facts))
     elif said:
         typer.echo(said)
-    for why in facts["broken"]:
-        typer.echo(f"left out: {why}", err=True)
+    for line in left_out:
+        typer.echo(line, err=True)
     if open_browser and page is not None:
         webbrowser.open(page.resolve().as_uri())
     if facts["broken"]:
