@@ -200,7 +200,7 @@ def test_a_dry_run_says_what_is_known(place: Path) -> None:
         (("table1", "--engine", "paralel", "--dry-run"), "Did you mean 'parallel'"),
         (
             ("table1", "--stack", "7", "--dry-run"),
-            "--stack needs --engine stacked, got none",
+            "--stack needs --engine stacked, got parallel",
         ),
         (("table1", "--set", "rounds", "--dry-run"), "needs the form path=value"),
         (("absent.toml",), "cannot read absent.toml"),

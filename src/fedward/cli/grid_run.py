@@ -20,11 +20,11 @@ from fedward.bench.trackers import TRACKERS, Tracker, make_tracker
 from fedward.bench.work import Bench, Outcome
 from fedward.cli.grid_view import GridView, describe, rounds_done, time_left
 from fedward.cli.session import Interrupted
-from fedward.engine import ENGINES
+from fedward.engine import ENGINES, default_engine
 from fedward.settings import lookup
 from fedward.simulation.config import to_table
 from fedward.simulation.folder import RunBroken, read_lines
-from fedward.simulation.runner import folder_of
+from fedward.simulation.runner import engine_name, folder_of
 
 Result = Mapping[str, Any]
 
@@ -56,10 +56,9 @@ class GridRun:
     def __post_init__(self) -> None:
         if self.bench.engine is not None:
             lookup("engine", self.bench.engine, ENGINES)
-        if self.bench.stack > 1 and self.bench.engine != "stacked":
-            raise ValueError(
-                f"--stack needs --engine stacked, got {self.bench.engine or 'none'}"
-            )
+        trains = self.bench.engine or engine_name(default_engine(self.bench.device))
+        if self.bench.stack > 1 and trains != "stacked":
+            raise ValueError(f"--stack needs --engine stacked, got {trains}")
         for name in self.track:
             lookup("tracker", name, TRACKERS)
 
