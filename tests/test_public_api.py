@@ -39,12 +39,19 @@ def loaded_after(statement: str) -> set[str]:
 
 
 def test_the_public_names_are_exactly_these() -> None:
+    assert set(fedward.__all__) == NAMES
+    assert set(dir(fedward)) >= NAMES
+    loaded: dict[str, object] = {}
+    exec("from fedward import *", loaded)
+    assert set(loaded) - {"__builtins__"} == NAMES
     public = {
         name
         for name, value in vars(fedward).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert public == NAMES
+    assert public - {"TYPE_CHECKING", "import_module"} == NAMES
+    with pytest.raises(AttributeError, match="no attribute 'aggregat'"):
+        _ = fedward.aggregat  # type: ignore[attr-defined]
 
 
 def test_every_public_name_is_documented() -> None:
@@ -54,9 +61,13 @@ def test_every_public_name_is_documented() -> None:
 
 
 def test_importing_the_library_loads_no_deployment_drawing_or_download() -> None:
-    loaded = loaded_after("import fedward")
+    loaded = loaded_after("from fedward import *")
     assert {"fedward", "torch"} <= loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_importing_the_package_waits_for_nothing() -> None:
+    assert "torch" not in loaded_after("import fedward")
 
 
 def test_what_is_loaded_would_be_seen() -> None:

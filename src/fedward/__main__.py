@@ -12,12 +12,18 @@ def main() -> None:
     or a file that cannot be read or written, 3 the folder is taken or unfinished, 4 a
     client's training failed, 130 Ctrl-C.
     """
-    from fedward.cli.app import app
-
     try:
+        from fedward.cli.app import app
+
         app()
     except KeyboardInterrupt:
+        print("fedward: stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        # Typer's own answer to Ctrl-C has the code and no words.
+        if end.code == INTERRUPTED:
+            print("fedward: stopped", file=sys.stderr)
+        raise
     except Exception as error:
         code = exit_code(error)
         if code is None:

@@ -147,3 +147,27 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     refused = call(*words)
     assert refused.returncode == 3
     assert "go on with --resume, or begin anew with --restart" in refused.stderr
+
+
+EARLY = """
+import os, signal, sys
+
+class Stop:
+    def find_spec(self, name, *rest):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Stop())
+sys.argv = ["fedward", "run", "--preset", "demo", "--runs", "/nowhere/at/all"]
+from fedward.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "torch"])
+def test_ctrl_c_while_loading_is_a_line(module: str) -> None:
+    script = EARLY.format(module=module)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "fedward: stopped\n"
