@@ -106,8 +106,10 @@ def in_words(error: Exception) -> str:
     lines = []
     for found in error.errors():
         place = ".".join(str(part) for part in found["loc"]) or error.title
-        # Of settings that do not fit together all are given, and the message says which.
-        whole = isinstance(found["input"], ArgsKwargs)
+        # Of settings that do not fit together all are given, and the message says which;
+        # an unknown name is in the message.
+        cause = found.get("ctx", {}).get("error")
+        whole = isinstance(found["input"], ArgsKwargs) or isinstance(cause, UnknownName)
         got = "" if whole else f", got {found['input']!r}"
         lines.append(f"{place}: {found['msg'].removeprefix('Value error, ')}{got}")
     return "; ".join(lines)

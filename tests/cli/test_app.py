@@ -116,6 +116,16 @@ def test_list_names_everything() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "preset"), [("defenses", "fedward-no-clip"), ("attacks", "mla")]
+)
+def test_a_kind_is_listed_with_its_presets(kind: str, preset: str) -> None:
+    rows = json.loads(call("list", kind, "--json").stdout)
+    names = {entry["name"] for entries in rows.values() for entry in entries}
+    assert preset in names
+    assert len(rows) == 2
+
+
 def test_dry_run_prints_the_configurations(tmp_path: Path) -> None:
     words = ("run", "--preset", "paper-mnist", "--dry-run", "--eval-every", "5")
     done = call(*words, "--runs", tmp_path / "runs")

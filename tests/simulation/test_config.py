@@ -9,7 +9,7 @@ from fedward.attacks import ATTACK_PRESETS, ATTACKS, DBA, ModelReplacement
 from fedward.data.partition import Dirichlet
 from fedward.defenses import DEFENSE_PRESETS, DEFENSES, FedAvg, Fedward
 from fedward.engine.plan import LocalTraining
-from fedward.settings import UnknownName
+from fedward.settings import UnknownName, in_words
 from fedward.simulation.config import (
     Attackers,
     RunConfig,
@@ -144,6 +144,24 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         from_table({"dataset": "mnits"})
     with pytest.raises(ValueError, match="Did you mean 'pdr'"):
         from_table({"attack": {"name": "dba", "prd": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("table", "near"),
+    [
+        ({"defense": "fedward-no-clp"}, "fedward-no-clip"),
+        ({"defense": "crfl-autors"}, "crfl-authors"),
+        ({"attack": {"name": "dba-single-shot-1"}}, "dba-single-shot-10"),
+        ({"attack": "amsaa"}, "amsa"),
+    ],
+)
+def test_presets_are_suggested_and_known(table: dict[str, Any], near: str) -> None:
+    with pytest.raises(ValueError, match=f"Did you mean '{near}'") as caught:
+        from_table(table)
+    presets = DEFENSE_PRESETS if "defense" in table else ATTACK_PRESETS
+    known = str(caught.value).partition("Known: ")[2]
+    assert all(name in known for name in presets)
+    assert in_words(caught.value).endswith(".")
 
 
 @pytest.mark.parametrize(

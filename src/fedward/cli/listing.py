@@ -18,6 +18,9 @@ KINDS = (
     "presets",
 )
 
+ALSO = {"attacks": "attack presets", "defenses": "defense presets"}
+"""Other names that the same options take."""
+
 
 def list_names(
     kind: Annotated[
@@ -33,6 +36,8 @@ def list_names(
 
     rows = everything()
     chosen = rows if kind is None else {kind: lookup("kind", kind, rows)}
+    if kind in ALSO:
+        chosen[ALSO[kind]] = rows[ALSO[kind]]
     if as_json:
         print(json.dumps(chosen, indent=2))
         return

@@ -29,7 +29,8 @@ def _named(
 ) -> Any:
     """What `build` makes; the name may be a preset's, and options change the preset."""
     name = value.get("name") if isinstance(value, Mapping) else value
-    if isinstance(name, str) and name in presets and name not in known:
+    if isinstance(name, str) and name not in known:
+        lookup(kind, name, {**known, **presets})
         options = value if isinstance(value, Mapping) else {}
         preset = as_table(kind, presets[name], known)
         value = {**preset, **options, "name": preset["name"]}
