@@ -73,11 +73,12 @@ class Slots:
         rows: Int64[Tensor, " slots"],
     ) -> None:
         """One step of every slot, each by its row of the tables."""
-        self.differentiate(pixels, rows)
-        with torch.no_grad():
-            self.descend(rows)
-            if self.projects:
-                self.project(self.tables.radius[rows])
+        with fused(pixels.device):
+            self.differentiate(pixels, rows)
+            with torch.no_grad():
+                self.descend(rows)
+                if self.projects:
+                    self.project(self.tables.radius[rows])
 
     def differentiate(
         self,
@@ -87,8 +88,7 @@ class Slots:
         """Leave the gradient of every slot's cross-entropy in ``self.gradient``."""
         images = self.tables.images(pixels, rows)
         keep = self.tables.dropout(rows, self.model.dropout)
-        with fused(pixels.device):
-            losses = vmap(self.losses)(self.leaves, images, keep, self.tables.labels[rows])
+        losses = vmap(self.losses)(self.leaves, images, keep, self.tables.labels[rows])
         mean = losses * self.tables.weights[rows]
         # The sum over slots is a way to ask for all gradients, each by its own slot.
         gradients = torch.autograd.grad(mean.sum(), list(self.leaves.values()))
