@@ -25,12 +25,15 @@ class UnknownName(ValueError):
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {listing}.")
 
 
-def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
+def lookup(kind: str, name: Any, known: Mapping[str, T]) -> T:
     """The entry called ``name``.
 
     Raises:
         UnknownName: with the known names and the nearest one.
+        ValueError: for what is no text.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"{kind} needs a name, got {name!r}")
     if name not in known:
         raise UnknownName(kind, name, known)
     return known[name]
@@ -110,6 +113,7 @@ def in_words(error: Exception) -> str:
         # an unknown name is in the message.
         cause = found.get("ctx", {}).get("error")
         whole = isinstance(found["input"], ArgsKwargs) or isinstance(cause, UnknownName)
-        got = "" if whole else f", got {found['input']!r}"
-        lines.append(f"{place}: {found['msg'].removeprefix('Value error, ')}{got}")
+        said = found["msg"].removeprefix("Value error, ")
+        got = "" if whole or ", got " in said else f", got {found['input']!r}"
+        lines.append(f"{place}: {said}{got}")
     return "; ".join(lines)

@@ -74,11 +74,32 @@ def test_seeds_and_defenses_of_the_command(tmp_path: Path) -> None:
         ("axes.dataset = ['mnst']", "Did you mean 'mnist'"),
         ("base.round = 3\naxes.seed = [0]", "Did you mean 'rounds'"),
         ("axes = ", "is not TOML"),
+        ("title = 3", "title of the grid .*mine.toml needs to be a text, got 3"),
+        ("preset = ['demo']", "preset .* needs to be the name of a preset, got"),
+        ("base = 3", "base of .* needs to be a table of settings, got 3"),
+        ("clean = 'no'", "clean of .* needs to be true or false, got 'no'"),
+        ("axes = [1]", "axes of .* needs to be a table with lists of values, got"),
+        ("axes.dataset = []", r"the axis dataset of .* needs a list of values, got \[\]"),
+        ("axes.dataset = [[]]", r"data set needs a name, got \[\]"),
+        ("axes.defense = [3]", "the axis defense needs a name or .*, got 3"),
+        ("axes.attack = [false]", "the axis attack needs a name or .*, got False"),
+        ("axes.pdr = ['much']", "PDR needs a percentage, got 'much'"),
+        ("axes.pdr = [true]", "PDR needs a percentage, got True"),
+        ("axes.seed = [true]", "seed needs a number, got true"),
+        ("base.rounds = true\naxes.seed = [0]", "rounds needs a number, got true"),
+        ("base.model = 3\naxes.seed = [0]", "model needs a name, got 3"),
     ],
 )
 def test_what_a_file_should_not_have(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises((UnknownName, ValueError), match=message):
         read_grid(written(tmp_path, text))
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(b"title = '\xff'")
+    with pytest.raises(ValueError, match=r"mine\.toml is not TOML"):
+        read_grid(file)
 
 
 def test_an_axis_has_the_last_word(tmp_path: Path) -> None:

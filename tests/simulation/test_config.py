@@ -177,6 +177,41 @@ def test_parts_must_fit(change: dict[str, Any], message: str) -> None:
         replace(SMALL, **change)
 
 
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [
+        ({"rounds": True}, "rounds"),
+        ({"attackers": {"stop": False}}, "attackers.stop"),
+        ({"training": {"lr": True}}, "training.lr"),
+        ({"attack": {"name": "dba", "milestones": [3, True]}}, "attack.milestones"),
+        ({"attack": {"name": "mla", "base": {"epochs": True}}}, "attack.base.epochs"),
+    ],
+)
+def test_true_is_no_number(table: dict[str, Any], path: str) -> None:
+    with pytest.raises(ValueError, match=f"^{path} needs a number, got (true|false)$"):
+        from_table(table)
+
+
+def test_true_is_a_value_where_one_is_asked_for() -> None:
+    table = {"attack": {"name": "edge-case", "bright": False}, "defense": "fedavg"}
+    assert to_table(from_table(table))["attack"]["bright"] is False
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"dataset": 3}, "dataset: data set needs a name, got 3"),
+        ({"model": {}}, "model: model needs a name, got {}"),
+        ({"defense": [3]}, "defense: defense needs a name or a table, got [3]"),
+        ({"attack": 3}, "attack: attack needs a name or a table, got 3"),
+    ],
+)
+def test_what_is_no_name_is_said_once(table: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011, said is compared
+        from_table(table)
+    assert in_words(caught.value) == said
+
+
 def test_a_clean_twin_differs_in_the_window_and_the_defense_only() -> None:
     twin = clean_twin(SMALL)
     assert is_clean(twin)

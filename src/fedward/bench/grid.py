@@ -104,15 +104,26 @@ def make_cell(base: RunConfig, values: Mapping[str, Any]) -> Cell:
     if "nir" in values:
         table["partition"] = nir_partition(str(values["nir"]), from_table(table))
     if "attack" in values:
-        nobody = values["attack"] == NOBODY
-        lay_over(table, {"attack": None if nobody else parse_named(values["attack"])})
+        attack = values["attack"]
+        named_attack = None if attack == NOBODY else parse_named(attack, "the axis attack")
+        lay_over(table, {"attack": named_attack})
     if "pdr" in values:
-        poison(table, float(values["pdr"]) / 100)
+        poison(table, _percentage(values["pdr"]) / 100)
     if "defense" in values:
-        lay_over(table, {"defense": parse_named(values["defense"])})
+        defense = parse_named(values["defense"], "the axis defense")
+        lay_over(table, {"defense": defense})
     config = from_table(table)
     given = {axis: text_of(value) for axis, value in values.items()}
     return Cell(config, {**place(config), **given})
+
+
+def _percentage(value: Any) -> float:
+    try:
+        if not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"PDR needs a percentage, got {value!r}")
 
 
 def with_twins(cells: Iterator[Cell]) -> Iterator[Cell]:

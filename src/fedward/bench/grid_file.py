@@ -6,12 +6,20 @@ from typing import Any
 
 from fedward.bench.grid import Grid, make_grid
 from fedward.bench.grids import PAPER
+from fedward.data.sources import DATASETS
 from fedward.settings import UnknownName, lookup
 from fedward.simulation.assign import lay_over, read_toml
 from fedward.simulation.config import RunConfig, from_table, to_table
 from fedward.simulation.presets import PRESETS
 
-ENTRIES = ("title", "preset", "base", "axes", "clean")
+ENTRIES: Mapping[str, tuple[type[Any], str]] = {
+    "title": (str, "a text"),
+    "preset": (str, "the name of a preset"),
+    "base": (Mapping, "a table of settings"),
+    "axes": (Mapping, "a table with lists of values"),
+    "clean": (bool, "true or false"),
+}
+"""What a file may hold, and of which kind."""
 
 
 def read_grid(file: Path, seeds: Sequence[int] = (), extra: Sequence[str] = ()) -> Grid:
@@ -28,6 +36,11 @@ def read_grid(file: Path, seeds: Sequence[int] = (), extra: Sequence[str] = ()) 
     for entry in table:
         if entry not in ENTRIES:
             raise UnknownName(f"entry of the grid {file}:", entry, ENTRIES)
+        kind, needed = ENTRIES[entry]
+        if not isinstance(table[entry], kind):
+            raise ValueError(
+                f"{entry} of the grid {file} needs to be {needed}, got {table[entry]!r}"
+            )
     axes = dict(_axes(file, table))
     datasets = axes.pop("dataset", [None])
     bases = [_base(table, dataset) for dataset in datasets]
@@ -45,16 +58,18 @@ def read_grid(file: Path, seeds: Sequence[int] = (), extra: Sequence[str] = ()) 
 
 
 def _axes(file: Path, table: Mapping[str, Any]) -> Mapping[str, list[Any]]:
-    axes = table.get("axes")
-    if not isinstance(axes, Mapping) or not axes:
+    axes: Mapping[str, list[Any]] | None = table.get("axes")
+    if not axes:
         raise ValueError(
             f"the grid {file} needs a table [axes] with lists of values, got {axes!r}"
         )
     for axis, values in axes.items():
-        if not isinstance(values, list):
+        if not isinstance(values, list) or not values:
             raise ValueError(
                 f"the axis {axis} of {file} needs a list of values, got {values!r}"
             )
+    for name in axes.get("dataset", ()):
+        lookup("data set", name, DATASETS)
     return axes
 
 

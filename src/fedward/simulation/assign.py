@@ -17,12 +17,14 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def parse_named(text: str) -> dict[str, Any]:
+def parse_named(text: Any, who: str = "a method") -> dict[str, Any]:
     """``name:option=value:option=value`` as a table.
 
     Raises:
-        ValueError: if an option has no value.
+        ValueError: if it is no text, or an option has no value.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"{who} needs a name or name:option=value, got {text!r}")
     name, *options = text.split(":")
     return {"name": name, **dict(_assignment(option, text) for option in options)}
 
@@ -143,8 +145,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         ValueError: if it is missing or is not TOML, naming the file.
     """
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # UTF-8 that is none is one too
         raise ValueError(f"{file} is not TOML: {error}") from error

@@ -46,7 +46,7 @@ def _defense(value: Any) -> Any:
     return _named("defense", DEFENSES, DEFENSE_PRESETS, value)
 
 
-def _known(kind: str, known: Mapping[str, Any], name: str) -> str:
+def _known(kind: str, known: Mapping[str, Any], name: Any) -> Any:
     lookup(kind, name, known)
     return name
 
@@ -185,7 +185,29 @@ def from_table(table: Mapping[str, Any]) -> RunConfig:
     for part, made in PARTS.items():
         if isinstance(table.get(part), Mapping):
             _check_names(f"option of {part}:", table[part], made)
-    return RunConfig(**table)
+    config = RunConfig(**table)
+    _refuse_truths(table, to_table(config) if _has_truths(table) else {})
+    return config
+
+
+def _has_truths(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_truths, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_truths, value))
+    return isinstance(value, bool)
+
+
+def _refuse_truths(given: Any, made: Any, path: str = "") -> None:
+    """Python takes true for 1, and nobody who writes true means 1."""
+    if isinstance(given, bool) and type(made) in (int, float):
+        raise ValueError(f"{path} needs a number, got {str(given).lower()}")
+    if isinstance(given, Mapping) and isinstance(made, Mapping):
+        for name in given:
+            _refuse_truths(given[name], made.get(name), f"{path}.{name}".lstrip("."))
+    elif isinstance(given, list | tuple) and isinstance(made, list):
+        for inner, value in zip(given, made, strict=False):
+            _refuse_truths(inner, value, path)
 
 
 def _check_names(kind: str, table: Mapping[str, Any], made: type[Any]) -> None:
