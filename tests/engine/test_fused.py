@@ -8,7 +8,7 @@ import pytest
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.nn.functional import conv2d, local_response_norm, max_pool2d
 
 from fedward.engine import Reference, Stacked, fused as fused_module, slots
@@ -147,13 +147,38 @@ def test_weights_that_all_slots_share_and_slots_that_are_not_in_front() -> None:
 def test_on_a_cpu_nothing_is_taken() -> None:
     assert not fuses(IMAGES)
     with fused(torch.device("cpu")):
-        assert torch.equal(conv2d(IMAGES, WEIGHT), conv2d(IMAGES, WEIGHT))
+        assert not is_function_mode_on()
+    with Fused(RULES, everywhere):
+        assert is_function_mode_on()
     assert fused_module.has_triton()
 
 
-def test_models_keep_their_parameters_names() -> None:
-    model = Small()
-    weights: dict[str, Tensor] = dict(model.named_parameters())
+def is_function_mode_on() -> bool:
+    return len(torch.overrides._get_current_function_mode_stack()) > 0  # type: ignore[no-untyped-call]
+
+
+def test_a_model_by_itself_answers_as_it_does_without() -> None:
+    model, shown = Small(), torch.randn(3, 1, 8, 8, generator=stream(5, "fused"))
+    with torch.no_grad(), Fused(RULES, everywhere):
+        ours = model(shown)
+    torch.testing.assert_close(ours, model(shown).detach())
+
+
+def test_what_cannot_be_counted_in_32_bits_is_pytorchs(
+    monkeypatch: pytest.MonkeyPatch, rules: Rules, taken: dict[str, int]
+) -> None:
+    padded, out = 2 * 4 * 8 * 8, 2 * 5 * 6 * 6
+    for most in (padded, padded - 1):
+        monkeypatch.setattr("fedward.engine.gpu_rules.MOST", most)
+        with Fused(rules, everywhere):
+            conv2d(IMAGES, WEIGHT, padding=1)
+    assert padded > out
+    assert taken == {"convolution": 1}
+
+
+def test_what_pytorch_refuses_is_refused() -> None:
     with Fused(RULES, everywhere):
-        out = functional_call(model, weights, (torch.zeros(1, 1, 8, 8),))
-    assert out.shape == (1, 4)
+        with pytest.raises(RuntimeError):
+            max_pool2d(IMAGES, 3, padding=2)
+        with pytest.raises(RuntimeError):
+            max_pool2d(IMAGES, 3, stride=0)

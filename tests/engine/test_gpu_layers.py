@@ -4,6 +4,7 @@ On a GPU products are of numbers in parts; what that leaves of float32 is tested
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -68,6 +69,16 @@ def test_convolutions_and_gradients_are_those_of_every_slot_alone(
     agree(ours, truth, leaves)
 
 
+def test_sums_over_windows_in_one_part_are_those_in_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With few blocks a part is many times as long as what is added up at a time."""
+    x, pull = numbers(SLOTS, 6, 9, 9, 2).detach(), numbers(SLOTS, 6, 7, 7, 5).detach()
+    many = gpu_layers.weighed(x, pull, 3)
+    monkeypatch.setattr(gpu_layers, "BUSY", 1)
+    close(gpu_layers.weighed(x, pull, 3), many.double())
+
+
 def test_a_kernel_with_a_single_one_moves_the_image() -> None:
     images = numbers(1, 2, 1, 6, 6).detach()
     weight = torch.zeros(1, 1, 1, 5, 5, device=DEVICE)
@@ -77,12 +88,24 @@ def test_a_kernel_with_a_single_one_moves_the_image() -> None:
     torch.testing.assert_close(moved, images[..., 1:3, 4:6] + 0.25)
 
 
-def test_images_that_need_no_gradient_get_none() -> None:
-    images, weight = numbers(1, 2, 1, 4, 4).detach(), numbers(1, 3, 1, 3, 3)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_images_gradients_are_worked_out_only_where_they_are_wanted(
+    wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[None] = []
+    convolved = gpu_layers.convolved
+
+    def counted(*args: Any) -> Tensor:
+        calls.append(None)
+        return convolved(*args)
+
+    monkeypatch.setattr(gpu_layers, "convolved", counted)
+    images, weight = numbers(1, 2, 1, 4, 4), numbers(1, 3, 1, 3, 3)
+    images = images if wanted else images.detach()
     out = gpu_layers.Convolve.apply(images, weight, numbers(1, 3), 1)  # type: ignore[no-untyped-call]
     torch.autograd.backward(out.sum())
     assert weight.grad is not None
-    assert images.grad is None
+    assert len(calls) == 1 + wanted
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 1, 1)])
@@ -154,3 +177,11 @@ def test_products_in_parts_are_as_exact_as_float32(
     error = (ours[2] - truth).norm()
     assert error <= 2e-7 * truth.norm()
     assert error <= 2 * (single - truth).norm()
+    pull = numbers(*ours.shape).detach()
+    leaves = [images, weight, bias]
+    alone = [leaf[2].detach().double().requires_grad_() for leaf in leaves]
+    expected = torch.autograd.grad(
+        conv2d(alone[0], alone[1], alone[2]), alone, pull[2].double()
+    )
+    for found, other in zip(torch.autograd.grad(ours, leaves, pull), expected, strict=True):
+        assert (found[2] - other).norm() <= 1e-6 * other.norm()

@@ -14,7 +14,7 @@ from fedward.engine.loop import Reference
 from fedward.engine.network import Network
 from fedward.engine.plan import LocalPlan
 from fedward.engine.precision import exact_float32
-from fedward.engine.slots import Slots
+from fedward.engine.slots import ALIGNED, Slots
 from fedward.engine.stacked import CPU_WIDTH, Stacked, default_width, filled, slot_bytes
 from fedward.engine.tables import IDLE, tabulate
 from fedward.layout import Layout
@@ -109,6 +109,21 @@ def test_a_row_is_the_same_bits_in_every_slot_and_beside_anybody(setting: Settin
     wild = replace(plans[0], lr=(1e30,) * len(plans[0].lr))
     crowded = engine(model, params, pixels, [wild, plans[1], *plans]).complete()
     assert torch.equal(crowded[1:], torch.cat([rows[1:2], rows]))
+
+
+def test_nothing_of_somebody_who_diverged_stays_in_a_slot() -> None:
+    """With 1e39, infinite in float32, what pads a row to its length becomes no number."""
+    model = network("mnistnet")
+    params = Layout.of(model).flatten(model)
+    assert len(params) % ALIGNED
+    pixels, plans = images(POOL, (1, 28, 28)), plans_for("mnistnet")
+    wild = replace(plans[0], lr=(1e39,) * len(plans[0].lr))
+    for quiet in (replace(plans[1], radius=1e-3), replace(plans[1], penalty=0.5)):
+        shorter = replace(quiet, lr=quiet.lr[:1], sizes=(len(quiet.indices),))
+        alone = Stacked(width=1)(model, params, pixels, [shorter]).complete()
+        behind = Stacked(width=1)(model, params, pixels, [wild, shorter]).rows
+        assert not behind[0].isfinite().all()
+        assert torch.equal(behind[1], alone[0])
 
 
 def test_the_number_of_slots_changes_rounding_at_most() -> None:

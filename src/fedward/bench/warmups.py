@@ -31,7 +31,7 @@ from fedward.simulation.checkpoint import CheckpointError, read_checkpoint, to_b
 from fedward.simulation.config import RunConfig, is_clean, to_table
 from fedward.simulation.folder import RunFolder, replace_file
 from fedward.simulation.measure import stamped_probes
-from fedward.simulation.provenance import provenance
+from fedward.simulation.provenance import provenance, trainer
 from fedward.simulation.records import RoundRecord
 from fedward.simulation.runner import Start, Watch, engine_name, folder_of, run
 
@@ -73,7 +73,8 @@ def common(config: RunConfig, data: Dataset, engine: str) -> dict[str, Any]:
     table = to_table(config)
     fixed = config.attackers.choice == "fixed"
     # Any card of a kind will do.
-    made_by = provenance(str(data.train.pixels.device), engine)
+    device = str(data.train.pixels.device)
+    made_by = provenance(device, engine)
     made_by["device"] = re.sub(r"^cuda:\d+", "cuda", made_by["device"])
     names = ("fedward", "commit", "torch", "device", "threads", "engine")
     return {
@@ -82,6 +83,7 @@ def common(config: RunConfig, data: Dataset, engine: str) -> dict[str, Any]:
         "probes": probes_hash(config, data),
         "capability": torch.backends.cpu.get_cpu_capability(),
         **{name: made_by[name] for name in names},
+        "trainer": trainer(engine, device),
     }
 
 
@@ -114,8 +116,8 @@ def run_warmed(
     Of several runs with the same warm-up that start together one trains it and the others
     wait. What a run has done already is never touched.
     """
-    name = engine_name(engine)
-    folder = replace(folder_of(config, runs), engine=name)
+    name, device = engine_name(engine), str(data.train.pixels.device)
+    folder = replace(folder_of(config, runs), engine=trainer(name, device))
     known = warmups(config, data, name)
     with ExitStack() as turn:
         if not (folder.result.exists() or folder.checkpoint.exists()):

@@ -94,6 +94,7 @@ def run_cells(configs: Sequence[RunConfig], bench: Bench) -> list[Outcome]:
         try:
             return list(pool.map(member, configs))
         except BaseException:
+            everybody.abort()
             together.close()
             raise
 

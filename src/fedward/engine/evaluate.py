@@ -11,6 +11,7 @@ from fedward.engine.fused import fused
 from fedward.engine.network import Network
 from fedward.engine.patches import NotLocal, Patch
 from fedward.engine.plan import Trigger, stamp, unit
+from fedward.engine.stacked import ROOM, slot_bytes
 from fedward.engine.variants import Variants
 from fedward.engine.workers import spread
 from fedward.layout import Layout
@@ -19,7 +20,7 @@ BATCH = 250
 """Images at a time: on a CPU, what their activations need should stay in its cache."""
 
 GPU_BATCH = 10_000
-"""The same on a GPU, which is to have enough to do in every operation."""
+"""The most on a GPU, which is to have enough to do in every operation."""
 
 Logits = Callable[[Tensor], Float[Tensor, "variants batch classes"]]
 
@@ -41,7 +42,7 @@ def answers(
         triggers: row 0 of the result is for the images as they are, and every further row
             for all of them stamped with one of these. On a CPU, models that look at images
             window by window compute only what a stamp changes.
-        batch: images at a time; None for `BATCH`, or `GPU_BATCH` on a GPU.
+        batch: images at a time; None for `BATCH`, or what suits the GPU.
         workers: threads on a CPU; None for one a usable CPU. Answers do not depend on it.
     """
     Layout.of(model).load(model, params)
@@ -60,8 +61,19 @@ def answers(
         with torch.inference_mode(), fused(pixels.device):
             return logits(part).argmax(dim=2)
 
-    parts = torch.split(pixels, batch or (BATCH if pixels.is_cpu else GPU_BATCH))
+    parts = torch.split(pixels, batch or suitable(model, pixels))
     return torch.cat(spread(answer, parts, workers if pixels.is_cpu else 1), dim=1)
+
+
+def suitable(model: Network, pixels: UInt8[Tensor, "images channels height width"]) -> int:
+    """Images at a time: on a GPU `GPU_BATCH`, or as many as the engine's `ROOM` holds.
+
+    As much is counted for an image as training keeps of it, more than an answer needs.
+    """
+    if pixels.is_cpu:
+        return BATCH
+    one, two = (slot_bytes(model, count, pixels.shape[1:]) for count in (1, 2))
+    return max(1, min(GPU_BATCH, ROOM // (two - one)))
 
 
 def whole_images(model: Network, triggers: Sequence[Trigger]) -> Logits:

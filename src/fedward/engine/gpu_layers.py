@@ -180,4 +180,6 @@ def descend(
     slots, params = weights.shape
     grid = (-(-params // BLOCK), slots)
     numbers = lr, momentum, decay
-    kernels.descend[grid](weights, velocity, gradient, *numbers, params, BLOCK=BLOCK)
+    # Triton starts its kernels on the current device, whatever that of its arrays.
+    with torch.cuda.device_of(weights):  # type: ignore[no-untyped-call]
+        kernels.descend[grid](weights, velocity, gradient, *numbers, params, BLOCK=BLOCK)

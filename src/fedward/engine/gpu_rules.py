@@ -1,5 +1,6 @@
 """How PyTorch's layers are computed by our kernels, of one model or of many at once."""
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -56,9 +57,16 @@ def square(size: int | tuple[int, ...]) -> int | None:
     return values.pop() if len(values) == 1 else None
 
 
-MOST = 1 << 30
-"""Numbers of a slot before or behind a convolution, whose places are counted in 32 bits,
-with room for the padding."""
+MOST = (1 << 31) - 1
+"""Numbers of a slot before or behind a convolution, whose places are counted in 32 bits."""
+
+
+def counted(images: Tensor, weight: Tensor, rim: int) -> int:
+    """The more of the numbers that a convolution reads, padding included, and writes."""
+    batch, inputs, *sides = images.shape
+    padded = [side + 2 * rim for side in sides]
+    out = [side - kernel + 1 for side, kernel in zip(padded, weight.shape[2:], strict=True)]
+    return batch * max(inputs * math.prod(padded), len(weight) * math.prod(out))
 
 
 def convolution(
@@ -77,7 +85,7 @@ def convolution(
         return None
     if (square(stride), square(dilation), groups) != (1, 1, 1):
         return None
-    if images.numel() * max(1, len(weight) // weight.shape[1]) > MOST:
+    if counted(images, weight, rim) > MOST:
         return None
     if bias is None:
         bias = weight.new_zeros(len(weight))
@@ -104,8 +112,8 @@ def pooling(
 ) -> Tensor | None:
     """`max_pool2d`, or None where the kernels do not know it."""
     kernel, rim = square(kernel_size), square(padding)
-    step = square(stride or kernel_size)
-    if kernel is None or rim is None or step is None or kernel > LARGEST:
+    step = square(kernel_size if stride is None or stride == () else stride)
+    if kernel is None or rim is None or not step or kernel > LARGEST or 2 * rim > kernel:
         return None
     if ceil_mode or return_indices or square(dilation) != 1:
         return None

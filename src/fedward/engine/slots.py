@@ -59,7 +59,8 @@ class Slots:
         """Put a client that starts from this model into a slot."""
         with torch.no_grad():
             self.start[slot, : self.params] = start
-            self.weights[slot, : self.params] = start
+            # Whole rows: what followed somebody who diverged may be no number.
+            self.weights[slot] = self.start[slot]
             self.velocity[slot] = 0
 
     def update(self, slot: int) -> Float[Tensor, " params"]:
@@ -73,12 +74,11 @@ class Slots:
         rows: Int64[Tensor, " slots"],
     ) -> None:
         """One step of every slot, each by its row of the tables."""
-        with fused(pixels.device):
-            self.differentiate(pixels, rows)
-            with torch.no_grad():
-                self.descend(rows)
-                if self.projects:
-                    self.project(self.tables.radius[rows])
+        self.differentiate(pixels, rows)
+        with torch.no_grad():
+            self.descend(rows)
+            if self.projects:
+                self.project(self.tables.radius[rows])
 
     def differentiate(
         self,
@@ -88,7 +88,8 @@ class Slots:
         """Leave the gradient of every slot's cross-entropy in ``self.gradient``."""
         images = self.tables.images(pixels, rows)
         keep = self.tables.dropout(rows, self.model.dropout)
-        losses = vmap(self.losses)(self.leaves, images, keep, self.tables.labels[rows])
+        with fused(pixels.device):
+            losses = vmap(self.losses)(self.leaves, images, keep, self.tables.labels[rows])
         mean = losses * self.tables.weights[rows]
         # The sum over slots is a way to ask for all gradients, each by its own slot.
         gradients = torch.autograd.grad(mean.sum(), list(self.leaves.values()))

@@ -1,8 +1,7 @@
 """The engine for GPUs: many clients in one step.
 
 A small model does not fill a GPU, and starting a kernel costs more than its work. So every
-step is taken for many clients at once: `torch.func.vmap` turns their layers into batched
-products and grouped convolutions.
+step is taken for many clients at once, by `torch.func.vmap` and, on a GPU, our own kernels.
 """
 
 from collections.abc import Iterator, Sequence

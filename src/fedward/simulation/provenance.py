@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ def provenance(device: str, engine: str, command: str | None = None) -> dict[str
     return {
         "fedward": version("fedward"),
         "torch": torch.__version__,
+        **({"triton": triton()} if device.startswith("cuda") else {}),
         "python": platform.python_version(),
         "device": f"{device} ({name})",
         "threads": torch.get_num_threads(),
@@ -58,6 +59,21 @@ def provenance(device: str, engine: str, command: str | None = None) -> dict[str
         "commit": commit(),
         "command": command,
     }
+
+
+def triton() -> str | None:
+    """Version of Triton, whose kernels train on a GPU; None where they do not."""
+    try:
+        return version("triton")
+    except PackageNotFoundError:
+        return None
+
+
+def trainer(engine: str, device: str) -> str:
+    """What goes on with a run to the same bits: an engine, on a GPU by its name."""
+    if not device.startswith("cuda"):
+        return engine
+    return f"{engine} on {torch.cuda.get_device_name(device)}, Triton {triton()}"
 
 
 def cpu_name() -> str:

@@ -14,7 +14,7 @@ from fedward.simulation.config import RunConfig, label, to_table
 from fedward.simulation.failures import OnFailure
 from fedward.simulation.folder import RunFolder, read_lines
 from fedward.simulation.metrics import summary
-from fedward.simulation.provenance import provenance
+from fedward.simulation.provenance import provenance, trainer
 from fedward.simulation.records import RoundRecord
 from fedward.simulation.rounds import Federation, federation, first_state, simulate
 
@@ -67,8 +67,8 @@ def run(
         RunUnfinished: if rounds were finished before and ``start`` does not say what to do.
         RunLocked: if another process writes the folder.
     """
-    name = engine_name(engine)
-    folder = replace(folder_of(config, runs), engine=name)
+    name, device = engine_name(engine), str(data.train.pixels.device)
+    folder = replace(folder_of(config, runs), engine=trainer(name, device))
     with folder.locked(), exact_float32():
         done = None if start.anew else folder.finished()
         if done is not None:
@@ -97,7 +97,6 @@ def run(
             folder.append(config, state, record)
             records.append(record)
             watch(record)
-        device = str(data.train.pixels.device)
         made_by = provenance(device, name, command)
         sha256 = params_hash(state.params)
         return folder.finish(finished_result(fed, records, sha256, made_by))
