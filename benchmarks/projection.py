@@ -34,8 +34,11 @@ METHODS = 7
 CELLS = METHODS * len(SHARES) * len(FIRST)
 """Of a data set."""
 
-STACKS = ((1, 16), (METHODS, 16), (2 * METHODS, 32))
-"""Cells that keep step, and slots."""
+STACKS = (1, METHODS, 2 * METHODS)
+"""Cells that keep step."""
+
+SLOTS = {"mnistnet": 32, "cifarnet": 16}
+"""What the engine takes on a GPU by itself, see `fedward.engine.stacked.default_width`."""
 
 MEASURED = Path(__file__).parents[1] / "results" / "benchmarks" / "stacked-h200.json"
 
@@ -98,7 +101,8 @@ def projected(
     step, question = paces(measured, base.model)
     largest = filled(base.training.batch_size)
     asking = CELLS * asked_images(feds[0]) * question
-    for together, slots in STACKS:
+    slots = SLOTS[base.model]
+    for together in STACKS:
         times = CELLS / len(FIRST) / together
         counted = [ticks(fed, together, slots) for fed in feds]
         training = (

@@ -27,13 +27,13 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"| {row['training_hours']:.3f} | {row['asking_hours']:.3f} "
             f"| {row['cell_seconds']:.1f} |"
         )
-    for stack in dict.fromkeys((row["together"], row["slots"]) for row in rows):
-        of_it = [row for row in rows if (row["together"], row["slots"]) == stack]
+    for together in dict.fromkeys(row["together"] for row in rows):
+        of_it = [row for row in rows if row["together"] == together]
         training = sum(row["training_hours"] for row in of_it)
         asking = sum(row["asking_hours"] for row in of_it)
         steps = sum(row["steps"] for row in of_it)
         lines.append(
-            f"| **all three: {training + asking:.2f} h** | {stack[0]} | {stack[1]} | "
+            f"| **all three: {training + asking:.2f} h** | {together} | | "
             f"| {steps:,} | {training:.2f} | {asking:.2f} | |"
         )
     return "\n".join(lines)
