@@ -22,7 +22,7 @@ from protocol import PROTOCOLS
 from fedward.bench.grids import FIRST, SHARES
 from fedward.data.sources import load
 from fedward.engine import Reference
-from fedward.engine.stacked import filled, slot_bytes
+from fedward.engine.stacked import ROOM, WIDEST, filled, slot_bytes
 from fedward.engine.tables import timetable
 from fedward.simulation.assign import nir_partition
 from fedward.simulation.config import RunConfig, from_table, to_table
@@ -36,9 +36,6 @@ CELLS = METHODS * len(SHARES) * len(FIRST)
 
 STACKS = (1, METHODS, 2 * METHODS)
 """Cells that keep step."""
-
-SLOTS = {"mnistnet": 32, "cifarnet": 16}
-"""What the engine takes on a GPU by itself, see `fedward.engine.stacked.default_width`."""
 
 MEASURED = Path(__file__).parents[1] / "results" / "benchmarks" / "stacked-h200.json"
 
@@ -101,7 +98,8 @@ def projected(
     step, question = paces(measured, base.model)
     largest = filled(base.training.batch_size)
     asking = CELLS * asked_images(feds[0]) * question
-    slots = SLOTS[base.model]
+    memory = slot_bytes(feds[0].model, largest, data.train.shape)
+    slots = min(WIDEST, ROOM // memory)  # as the engine does on a large card
     for together in STACKS:
         times = CELLS / len(FIRST) / together
         counted = [ticks(fed, together, slots) for fed in feds]
@@ -119,7 +117,7 @@ def projected(
             "dataset": name,
             "together": together,
             "slots": slots,
-            "slots_bytes": slots * slot_bytes(feds[0].model, largest, data.train.shape),
+            "slots_bytes": slots * memory,
             "steps": round(times * sum(sum(each.values()) for each in counted)),
             "training_hours": training / 3600,
             "asking_hours": asking / 3600,

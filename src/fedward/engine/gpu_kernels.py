@@ -1,11 +1,11 @@
 """Kernels for the layers of many local models at once, written in Triton.
 
 PyTorch turns the convolutions of many models into one grouped convolution, and libraries
-have few fast kernels for that; pooling with channels last costs more than the
-convolution behind it. Arrays here are ``(slot, image, row, column, channel)``, so that a
-window's row of pixels is one run of numbers. A convolution is a product of windows and
-weights whose windows are read where they are, never written out (Chetlur et al., *cuDNN:
-efficient primitives for deep learning*, 2014, https://arxiv.org/abs/1410.0759, section 3).
+have few fast kernels for that. Arrays here are ``(slot, image, row, column, channel)``, so
+that a window's row of pixels is one run of numbers. A convolution is a product of windows
+and weights whose windows are read where they are, never written out (Chetlur et al.,
+*cuDNN: efficient primitives for deep learning*, 2014, https://arxiv.org/abs/1410.0759,
+section 3).
 
 Products are of float32 numbers cut into two parts of 11 bits (``tf32x3``: high times high,
 and twice high times low), which leaves an error of about 2**-22 of every product; sums are
