@@ -165,6 +165,30 @@ def test_a_damaged_cell_is_named_and_stops_no_other(
     assert broken.read_text() == text
 
 
+def test_a_damaged_small_file_is_named_and_stops_nothing(
+    place: Path, tmp_path: Path
+) -> None:
+    for folder in ("runs", "results"):
+        shutil.copytree(place / folder, tmp_path / folder)
+    (tmp_path / "mine.toml").write_text(MINE)
+    name = "synthetic-niriid-pdr15.625-median-seed0"
+    damaged = tmp_path / "results" / "mine" / f"{name}.json"
+    damaged.write_text('{"config": {')
+    for _ in range(2):
+        done = call("mine.toml", "--results", "results", "--json", cwd=tmp_path)
+        assert done.returncode == 0
+        assert done.stderr.startswith(f"left alone: results/mine/{name}.json does not hold")
+        assert len(done.stderr.splitlines()) == 1
+        told = json.loads(done.stdout)
+        assert told["damaged"] == [done.stderr.strip().removeprefix("left alone: ")]
+        assert [cell["state"] for cell in told["cells"]] == ["finished"] * 6
+        key = next(c["key"] for c in told["cells"] if c["folder"].count("median"))
+        beside = damaged.with_name(f"{name}-{key}.json")
+        assert json.loads(beside.read_text())["key"] == key
+        assert damaged.read_text() == '{"config": {'
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+
+
 def test_a_failed_cell_is_reported_and_stops_no_other(place: Path) -> None:
     words = ("mine.toml", "--seeds", "1", "--only", "pdr=15.625", "--jobs", "1")
     listed = json.loads(call(*words, "--dry-run", "--json", cwd=place).stdout)["cells"]

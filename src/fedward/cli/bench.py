@@ -128,6 +128,8 @@ def bench(
         cluster=cluster,
         quiet=quiet or as_json,
     )
+    for why in run.damaged:
+        print(f"left alone: {why}", file=sys.stderr)
     if dry_run:
         run.show(as_json)
         return

@@ -15,7 +15,7 @@ from fedward.bench.backends import default_size, workers
 from fedward.bench.estimate import pace
 from fedward.bench.execute import execute
 from fedward.bench.grid import Cell, Grid
-from fedward.bench.results import file_names, read_results, write_result
+from fedward.bench.results import Scan, file_names, read_results, scan_results, write_result
 from fedward.bench.trackers import TRACKERS, Tracker, make_tracker
 from fedward.bench.work import Bench, Outcome
 from fedward.cli.grid_view import GridView, describe, rounds_done, time_left
@@ -65,12 +65,8 @@ class GridRun:
     @cached_property
     def done(self) -> dict[str, Result]:
         """Finished results of the cells by key, from run folders and small files."""
-        found: dict[str, Result] = {}
-        small = self._results_folder
-        if small is not None and small.exists():
-            wanted = {cell.key for cell in self.cells}
-            held = read_results([small])
-            found |= {key: held[key] for key in held if key in wanted}
+        held, wanted = self._small_files.results, {cell.key for cell in self.cells}
+        found: dict[str, Result] = {key: held[key] for key in held if key in wanted}
         for cell in self.cells:
             # A damaged cell fails when its turn comes, and stops no other.
             with suppress(RunBroken):
@@ -85,12 +81,27 @@ class GridRun:
         return None if self.results is None else self.results / self.grid.name
 
     @cached_property
+    def _small_files(self) -> Scan:
+        """What the small files held when this command began."""
+        folder = self._results_folder
+        if folder is None or not folder.exists():
+            return Scan({}, {})
+        return scan_results([folder])
+
+    @property
+    def damaged(self) -> list[str]:
+        """What is wrong with each small file that is left alone."""
+        return list(self._small_files.broken.values())
+
+    @cached_property
     def _names(self) -> dict[str, str]:
-        """Of the small files; what another configuration wrote there is left alone."""
+        """Of the small files; a file of another configuration or a damaged one stays."""
         names, folder = file_names(self.grid), self._results_folder
         for key, name in names.items():
             file = None if folder is None else folder / name
-            if file is not None and file.exists() and key not in read_results([file]):
+            if file is None or not file.exists():
+                continue
+            if key not in scan_results([file]).results:
                 names[key] = f"{name.removesuffix('.json')}-{key}.json"
         return names
 
@@ -236,6 +247,7 @@ class GridRun:
             "finished": finished,
             "failed": len(self.failed),
             "time_left": self.time_left(),
+            "damaged": self.damaged,
         }
 
     def _row(self, cell: Cell) -> dict[str, Any]:
