@@ -83,6 +83,23 @@ def test_one_that_fails_does_not_stop_the_others(
     assert "RunLocked" in str(outcomes[1].error)
 
 
+def test_no_place_on_a_card_is_waited_for_once(
+    chosen: Sequence[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def full(device: str, session: str, workers: int) -> str:
+        asked.append(device)
+        raise RuntimeError("every place has a worker already")
+
+    monkeypatch.setattr("fedward.bench.work.own_device", full)
+    outcomes = run_cells([cell.config for cell in chosen], together(tmp_path))
+    assert asked == ["cpu"]
+    assert [outcome.key for outcome in outcomes] == [cell.key for cell in chosen]
+    for outcome in outcomes:
+        assert outcome.error == "RuntimeError: every place has a worker already"
+
+
 def test_a_grid_hands_them_out_in_stacks(chosen: Sequence[Cell], tmp_path: Path) -> None:
     begun: list[Cell] = []
     outcomes = list(execute(chosen, together(tmp_path, 2), 1, begun.append))

@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -75,10 +74,12 @@ def run_cells(configs: Sequence[RunConfig], bench: Bench) -> list[Outcome]:
     """Run several cells, together if there is more than one."""
     if len(configs) == 1:
         return [run_cell(configs[0], bench)]
-    with suppress(Exception):  # what is wrong, each of them says
+    try:
         # Once and before, lest every thread claim a card and load its own images.
         device = own_device(bench.device, bench.session, bench.workers)
         data_set(configs[0].dataset, bench.data_dir, device)
+    except Exception as error:
+        return [failed(config, error) for config in configs]
     # Each run sets these for itself and puts back what it found, which must be the same
     # whoever begins or ends first.
     torch.set_num_threads(1)
@@ -109,8 +110,13 @@ def run_cell(config: RunConfig, bench: Bench, engine: Engine | None = None) -> O
         result = finished(config, bench, engine)
         lines = read_lines(folder_of(config, bench.runs).rounds)
     except Exception as error:
-        return Outcome(config.key, error=f"{type(error).__name__}: {error}")
+        return failed(config, error)
     return Outcome(config.key, result, tuple(lines))
+
+
+def failed(config: RunConfig, error: Exception) -> Outcome:
+    """A cell that could not be run."""
+    return Outcome(config.key, error=f"{type(error).__name__}: {error}")
 
 
 def finished(
