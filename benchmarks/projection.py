@@ -26,7 +26,7 @@ from fedward.engine.stacked import ROOM, WIDEST, filled, slot_bytes
 from fedward.engine.tables import timetable
 from fedward.simulation.assign import nir_partition
 from fedward.simulation.config import RunConfig, from_table, to_table
-from fedward.simulation.rounds import Federation, federation, select, strikes
+from fedward.simulation.federation import Federation, federation, select, strikes
 
 METHODS = 7
 """Of a place in the table: the paper's six and the plain mean."""

@@ -34,9 +34,10 @@ from fedward.data.sources import load
 from fedward.engine import Parallel
 from fedward.engine.workers import usable_cpus
 from fedward.simulation.config import RunConfig
+from fedward.simulation.federation import Federation, federation
 from fedward.simulation.presets import CIFAR10, FASHION, MNIST
 from fedward.simulation.records import RoundRecord
-from fedward.simulation.rounds import Federation, federation, simulate
+from fedward.simulation.rounds import simulate
 
 PROTOCOLS = {"mnist": MNIST, "fashion-mnist": FASHION, "cifar10": CIFAR10}
 PHASES = ("train", "defend", "evaluate")

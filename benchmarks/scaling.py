@@ -31,7 +31,8 @@ from fedward.defenses import FedAvg
 from fedward.engine import Parallel
 from fedward.seeds import stream
 from fedward.simulation.config import Attackers, RunConfig
-from fedward.simulation.rounds import Federation, federation, simulate
+from fedward.simulation.federation import Federation, federation
+from fedward.simulation.rounds import simulate
 
 CLIENTS, POOLS, WORKERS = (10, 50, 100, 500), (100, 10_000), (1, 2)
 IMAGES, SHARE = 60_000, 600

@@ -12,7 +12,8 @@ from fedward.defenses import FedAvg
 from fedward.engine import ENGINES
 from fedward.engine.plan import LocalTraining
 from fedward.simulation.config import Attackers, Measuring, RunConfig
-from fedward.simulation.rounds import federation, simulate
+from fedward.simulation.federation import federation
+from fedward.simulation.rounds import simulate
 
 CONFIG = RunConfig(
     partition=IID(),

@@ -15,8 +15,9 @@ from fedward.engine.plan import LocalTraining
 from fedward.layout import Layout
 from fedward.seeds import stream
 from fedward.simulation.config import Attackers, Measuring, RunConfig
+from fedward.simulation.federation import federation
 from fedward.simulation.records import RoundRecord
-from fedward.simulation.rounds import federation, simulate
+from fedward.simulation.rounds import simulate
 from tests.attacks.training import Linear
 
 ROUNDS, START = 6, 1

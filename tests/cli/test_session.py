@@ -13,10 +13,10 @@ from fedward.cli.session import Finished, Session, Stopped, results_table
 from fedward.defenses import FedAvg, Fedward
 from fedward.engine.plan import LocalPlan
 from fedward.settings import UnknownName
-from fedward.simulation import rounds
+from fedward.simulation import received
 from fedward.simulation.config import RunConfig, clean_twin
 from fedward.simulation.failures import OnFailure
-from fedward.simulation.rounds import Federation
+from fedward.simulation.federation import Federation
 from tests.simulation.small import SMALL
 
 
@@ -72,7 +72,7 @@ def test_a_client_that_raises_stops_the_command_in_words_or_is_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config = replace(SMALL, rounds=2, clients=6, attack=None)
-    honest_plan = rounds.honest_plan
+    honest_plan = received.honest_plan
 
     def sick(fed: Federation, client: int, index: int) -> LocalPlan:
         plan = honest_plan(fed, client, index)
@@ -80,7 +80,7 @@ def test_a_client_that_raises_stops_the_command_in_words_or_is_left_out(
             return plan
         return replace(plan, indices=plan.indices + len(fed.labels))
 
-    monkeypatch.setattr(rounds, "honest_plan", sick)
+    monkeypatch.setattr(received, "honest_plan", sick)
     with pytest.raises(
         Stopped, match=r"client 3 failed at step 0: .*--on-failure drop"
     ) as stop:

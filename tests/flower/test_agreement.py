@@ -20,9 +20,10 @@ from fedward.data.sources import load
 from fedward.engine.loop import Reference
 from fedward.layout import Layout
 from fedward.protocol import Verdict
+from fedward.simulation.federation import federation
 from fedward.simulation.folder import read_lines
 from fedward.simulation.records import RoundRecord
-from fedward.simulation.rounds import federation, simulate
+from fedward.simulation.rounds import simulate
 from flower_mnist.client_app import app as client_app
 from flower_mnist.task import settings
 from tests.flower.grid import Client, Nodes, arrays_of

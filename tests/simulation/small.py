@@ -12,8 +12,8 @@ from fedward.engine import Reference
 from fedward.engine.plan import LocalTraining
 from fedward.protocol import Verdict
 from fedward.simulation.config import Attackers, Measuring, RunConfig
+from fedward.simulation.federation import Federation, federation
 from fedward.simulation.records import ClientRecord, RoundRecord
-from fedward.simulation.rounds import Federation, federation
 
 SMALL = RunConfig(
     dataset="synthetic",

@@ -7,8 +7,9 @@ import torch
 from fedward.data.images import Dataset, Images
 from fedward.engine import ENGINES
 from fedward.simulation.config import RunConfig
+from fedward.simulation.federation import federation
 from fedward.simulation.records import RoundRecord, State
-from fedward.simulation.rounds import federation, simulate
+from fedward.simulation.rounds import simulate
 from tests.simulation.small import SMALL, spots
 
 TEN = replace(SMALL, rounds=10, training=replace(SMALL.training, batch_size=8))

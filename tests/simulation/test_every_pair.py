@@ -17,8 +17,10 @@ from fedward.engine.plan import LocalTraining
 from fedward.protocol import Round
 from fedward.simulation import rounds
 from fedward.simulation.config import Attackers, Measuring, RunConfig, from_table, to_table
+from fedward.simulation.federation import Federation, federation, first_state, select
+from fedward.simulation.received import train
 from fedward.simulation.records import RoundRecord, State
-from fedward.simulation.rounds import Federation, federation, first_state, run_round
+from fedward.simulation.rounds import run_round
 from tests.simulation.small import spots
 
 ATTACKERS, CLIENTS = 2, 6
@@ -58,8 +60,8 @@ def warm(attack: str | None) -> Warm:
 def honest_updates() -> Tensor:
     """What clients send in round 1 if nobody attacks; shape (clients, params)."""
     begun = warm(None)
-    clients = rounds.select(begun.fed.config, 1)
-    return rounds.train(begun.fed, begun.state, clients, [False] * CLIENTS).updates
+    clients = select(begun.fed.config, 1)
+    return train(begun.fed, begun.state, clients, [False] * CLIENTS).updates
 
 
 Step = Callable[[Federation, State], tuple[State, RoundRecord, Round]]

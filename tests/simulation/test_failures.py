@@ -12,12 +12,13 @@ from fedward.engine.plan import LocalPlan
 from fedward.engine.seam import ClientFailed
 from fedward.protocol import Aggregation, Verdict
 from fedward.report.runs import read_run
-from fedward.simulation import rounds
+from fedward.simulation import received, rounds
 from fedward.simulation.config import RunConfig
 from fedward.simulation.failures import no_update, with_failures
+from fedward.simulation.federation import Federation, federation, select
 from fedward.simulation.metrics import summary
 from fedward.simulation.records import RoundRecord, State, from_lines
-from fedward.simulation.rounds import Federation, federation, simulate
+from fedward.simulation.rounds import simulate
 from fedward.simulation.runner import Start, Watch, folder_of, run
 from tests.simulation.small import SMALL, record, spots
 
@@ -32,7 +33,7 @@ def sicken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def among(*clients: int, since: int = 0) -> None:
         for name in ("honest_plan", "poisoned_plan"):
-            make = getattr(rounds, name)
+            make = getattr(received, name)
 
             def plan(
                 fed: Federation,
@@ -47,7 +48,7 @@ def sicken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 indices[made.sizes[0]] = len(fed.labels)
                 return replace(made, indices=indices)
 
-            monkeypatch.setattr(rounds, name, plan)
+            monkeypatch.setattr(received, name, plan)
 
     return among
 
@@ -70,7 +71,6 @@ def test_a_round_is_what_it_would_be_without_the_client_that_failed(
     client: int,
 ) -> None:
     with monkeypatch.context() as patch:
-        select = rounds.select
         patch.setattr(
             rounds, "select", lambda *args: [c for c in select(*args) if c != client]
         )

@@ -12,8 +12,10 @@ from fedward.engine.plan import LocalPlan
 from fedward.engine.seam import Trained
 from fedward.protocol import Aggregation, Verdict
 from fedward.simulation.config import Attackers, Measuring, RunConfig, clean_twin
+from fedward.simulation.federation import select
+from fedward.simulation.received import honest_plan
 from fedward.simulation.records import RoundRecord, State
-from fedward.simulation.rounds import honest_plan, select, simulate
+from fedward.simulation.rounds import simulate
 from tests.simulation.small import SMALL, small_federation
 
 

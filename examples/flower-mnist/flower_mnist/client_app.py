@@ -5,7 +5,8 @@ from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedward.engine.loop import train as fit
-from fedward.simulation.rounds import Federation, honest_plan, poisoned_plan
+from fedward.simulation.federation import Federation
+from fedward.simulation.received import honest_plan, poisoned_plan
 from flower_mnist.task import prepare
 
 app = ClientApp()

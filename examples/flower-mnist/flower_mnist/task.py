@@ -9,7 +9,7 @@ from fedward.defenses import DEFENSES
 from fedward.engine.loop import Reference
 from fedward.engine.plan import LocalTraining
 from fedward.simulation.config import Attackers, RunConfig
-from fedward.simulation.rounds import Federation, federation
+from fedward.simulation.federation import Federation, federation
 
 Config = Mapping[str, bool | float | int | str]
 """What Flower hands an app as its run configuration."""

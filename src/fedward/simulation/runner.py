@@ -12,11 +12,12 @@ from fedward.engine.seam import Engine
 from fedward.simulation.checkpoint import params_hash
 from fedward.simulation.config import RunConfig, label, to_table
 from fedward.simulation.failures import OnFailure
+from fedward.simulation.federation import Federation, federation, first_state
 from fedward.simulation.folder import RunFolder, read_lines
 from fedward.simulation.metrics import summary
 from fedward.simulation.provenance import provenance, trainer
 from fedward.simulation.records import RoundRecord
-from fedward.simulation.rounds import Federation, federation, first_state, simulate
+from fedward.simulation.rounds import simulate
 
 
 class RunUnfinished(RuntimeError):
