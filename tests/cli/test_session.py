@@ -33,10 +33,11 @@ def cells(runs: list[Finished]) -> list[list[str]]:
 
 
 def test_the_floor_is_of_the_runs_own_clean_twin() -> None:
-    """Not of a defended run without attackers, nor of a twin with another trigger."""
+    """Not of a defended run without attackers, nor of a twin with other rounds or trigger."""
     attacked = replace(SMALL, defense=FedAvg())
     quiet = replace(clean_twin(SMALL), defense=Fedward())
     other = replace(attacked, attack=DBA(epochs=1, target=3))
+    short = replace(attacked, attackers=replace(SMALL.attackers, stop=SMALL.rounds - 1))
     rows = cells(
         [
             done(clean_twin(SMALL), 0.01),
@@ -44,6 +45,7 @@ def test_the_floor_is_of_the_runs_own_clean_twin() -> None:
             done(quiet, 0.02),
             done(replace(attacked, seed=1), 0.8),
             done(other, 0.7),
+            done(short, 0.6),
         ]
     )
     assert [(row[4], row[5]) for row in rows] == [
@@ -52,6 +54,7 @@ def test_the_floor_is_of_the_runs_own_clean_twin() -> None:
         ("2.00", "1.00"),
         ("80.00", "-"),
         ("70.00", "-"),
+        ("60.00", "-"),
     ]
 
 

@@ -7,6 +7,7 @@ from fedward.simulation.config import Attackers, clean_twin
 from fedward.simulation.metrics import (
     attack_escape_rate,
     benign_rejection_rate,
+    floor,
     mean,
     summary,
 )
@@ -100,3 +101,16 @@ def test_the_headline_is_the_first_probe_whatever_its_name() -> None:
     records = [record(2, [True], [True], asr={"edge case": 0.7, "other": 0.1})]
     figures = summary(SMALL, records, [0.0], True)
     assert (figures["aasr"], figures["aasr_parts"]) == (0.7, {"other": 0.1})
+
+
+def test_the_floor_is_over_the_same_rounds_or_none() -> None:
+    twin = {"aasr": 0.02}
+    whole = replace(SMALL, attackers=Attackers(count=2, start=1))
+    for stop in (None, SMALL.rounds, SMALL.rounds + 1):
+        run = replace(whole, attackers=replace(whole.attackers, stop=stop))
+        assert floor(run, twin) == 0.02
+    stopped = replace(whole, attackers=replace(whole.attackers, stop=SMALL.rounds - 1))
+    assert floor(stopped, twin) is None
+    assert floor(clean_twin(stopped), twin) == 0.02
+    assert floor(whole, None) is None
+    assert floor(whole, {"aasr": None}) is None

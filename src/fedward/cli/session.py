@@ -20,6 +20,7 @@ from fedward.engine.seam import ClientFailed
 from fedward.settings import lookup
 from fedward.simulation.config import RunConfig, clean_twin, label
 from fedward.simulation.failures import OnFailure
+from fedward.simulation.metrics import floor
 from fedward.simulation.runner import Start, folder_of, run
 
 
@@ -157,12 +158,12 @@ def results_table(results: Sequence[Finished]) -> Table:
     table.add_column("defence")
     for name in ("seed", *(title for title, _ in COLUMNS[:3]), "floor", "AER", "BRR"):
         table.add_column(name, justify="right")
-    measured = {done.config: done.result["metrics"]["aasr"] for done in results}
+    measured = {done.config: done.result["metrics"] for done in results}
     for done in results:
         figures = [number(done.result["metrics"][key]) for _, key in COLUMNS]
-        floor = number(measured.get(clean_twin(done.config)))
+        low = number(floor(done.config, measured.get(clean_twin(done.config))))
         table.add_row(
-            label(done.config), str(done.config.seed), *figures[:3], floor, *figures[3:]
+            label(done.config), str(done.config.seed), *figures[:3], low, *figures[3:]
         )
     return table
 

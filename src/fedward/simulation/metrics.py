@@ -6,7 +6,7 @@ run in which nobody ever attacks has the window from the start to the end: its m
 rate there is the floor under the attacked runs'.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,6 +56,22 @@ def summary(
         "brr_rare": benign_rejection_rate(judged, rarer_than=cut),
         "held": mean(float(r.held is not None) for r in defended),
     }
+
+
+def floor(config: RunConfig, twin: Mapping[str, Any] | None) -> float | None:
+    """The success rate that a run's own has to be seen above.
+
+    None if its clean twin has not run, or if the attack stops before the end: the twin's
+    ``aasr`` goes to the end, over rounds that the run's own leaves out.
+
+    Args:
+        twin: the figures of the clean twin.
+    """
+    stop = config.rounds if config.attackers.stop is None else config.attackers.stop
+    if twin is None or (stop < config.rounds and not is_clean(config)):
+        return None
+    value = twin.get("aasr")
+    return None if value is None else float(value)
 
 
 def headlines(records: Iterable[RoundRecord]) -> list[float]:
