@@ -4,7 +4,7 @@ import pytest
 
 from fedward.attacks import ATTACK_PRESETS, DBA
 from fedward.bench.grid import Cell, make_cell, make_grid
-from fedward.data.partition import IID, DirichletAuthors
+from fedward.data.partition import IID, Dirichlet, DirichletAuthors
 from fedward.defenses import FedAvg, Fedward, Median
 from fedward.settings import UnknownName
 from fedward.simulation.config import RunConfig, clean_twin, is_clean
@@ -82,6 +82,41 @@ def test_other_axes_are_settings() -> None:
     assert grid.cells[0].at["attack"] == "mla"
 
 
+def test_a_part_changes_what_another_axis_names() -> None:
+    axes: dict[str, list[object]] = {
+        "attack.pdr": [0.1, 0.4],
+        "attack": ["dba", "centralised", "none"],
+        "defense.eps": ["kth", "authors"],
+        "defense": ["fedward"],
+        "partition": [{"name": "dirichlet", "alpha": 1.0}],
+        "partition.min_size": [5],
+        "nir": [50],
+    }
+    grid = make_grid("mine", "Mine", {"mnist": MNIST}, axes, clean=False)
+    found = [
+        (c.at["attack"], c.at.get("attack.pdr"), c.at.get("pdr"), c.at["defense.eps"])
+        for c in grid.cells
+    ]
+    assert found == [
+        ("dba", "0.1", "10", "kth"),
+        ("dba", "0.1", "10", "authors"),
+        ("centralised", "0.1", "10", "kth"),
+        ("centralised", "0.1", "10", "authors"),
+        ("none", None, None, "kth"),
+        ("none", None, None, "authors"),
+        ("dba", "0.4", "40", "kth"),
+        ("dba", "0.4", "40", "authors"),
+        ("centralised", "0.4", "40", "kth"),
+        ("centralised", "0.4", "40", "authors"),
+    ]
+    for cell in grid.cells:
+        config = cell.config
+        assert config.partition == Dirichlet(alpha=0.5, min_size=5)
+        assert config.defense == Fedward(eps=cell.at["defense.eps"])
+        if config.attack is not None:
+            assert str(config.attack.pdr) == cell.at["attack.pdr"]
+
+
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
@@ -92,6 +127,12 @@ def test_other_axes_are_settings() -> None:
         ({"nir": ["often"]}, "percentage above 0, got 'often'"),
         ({"defense": []}, "the axis defense needs at least one value"),
         ({"attack": ["inner-product"], "pdr": [5]}, "needs an attack that poisons"),
+        ({"nir": [25], "partition.alpha": [1]}, "sets 25, and partition.alpha makes 100"),
+        ({"attack.pdr": [0.1], "pdr": [40]}, "sets 40, and attack.pdr makes 10"),
+        (
+            {"defense.eps": ["kth"], "defense": ["flame"]},
+            "unknown option of defense .flame.",
+        ),
     ],
 )
 def test_axes_that_do_not_exist(axes: dict[str, list[object]], message: str) -> None:

@@ -155,3 +155,26 @@ def test_grids_are_known_by_their_names() -> None:
 def test_a_setting_that_the_grid_varies_is_refused(name: str, text: str) -> None:
     with pytest.raises(ValueError, match="the grid has values of its own for"):
         GRIDS[name](Wishes(sets=(text,)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("table1", "attack.pdr=0.1"),
+        ("figure3", "partition.alpha=3"),
+        ("ablation", "attack.pdr=0.1"),
+        ("attacks", "attack=pgd"),
+        ("attacks", "attack.pdr=0.1"),
+    ],
+)
+def test_a_place_of_the_grid_is_not_for_a_setting(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"--set {text}: the grid has values of its own"):
+        GRIDS[name](Wishes(sets=(text,)))
+
+
+def test_what_no_axis_says_is_for_a_setting() -> None:
+    for sets in ("partition.name=dirichlet", "attack.target=3", "attackers.count=3"):
+        changed = {cell.key for cell in table1(Wishes(sets=(sets,))).cells}
+        assert not changed & {cell.key for cell in table1().cells if cell.at["nir"] == "25"}
+    made = ablation(Wishes(preset="matrix", sets=("attack.pdr=0.1",)))
+    assert {cell.at["pdr"] for cell in made.cells} == {"10"}

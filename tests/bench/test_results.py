@@ -135,6 +135,10 @@ def test_places_of_this_machine_are_not_written(tmp_path: Path) -> None:
     write_result(tmp_path / "x.json", result())
     written = json.loads((tmp_path / "x.json").read_text())
     assert written["provenance"]["command"] == "fedward bench table1 --seeds 0"
+    elsewhere = "fedward bench /a/b/mine.toml --cluster tcp://x:1 --results=/c --seeds 0"
+    write_result(tmp_path / "x.json", {**result(), "provenance": {"command": elsewhere}})
+    written = json.loads((tmp_path / "x.json").read_text())
+    assert written["provenance"]["command"] == "fedward bench mine.toml --seeds 0"
     given = {**result(), "provenance": {"command": None}}
     write_result(tmp_path / "x.json", given)
     assert json.loads((tmp_path / "x.json").read_text()) == given

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fedward.attacks import DBA, Adaptive, LabelFlip, ModelReplacement
-from fedward.bench.warmups import run_warmed, warmups
+from fedward.bench.warmups import copy, run_warmed, warmups
 from fedward.data.partition import DirichletAuthors
 from fedward.defenses import FedAvg, Fedward, Median
 from fedward.engine import Reference
@@ -18,7 +18,7 @@ from fedward.engine.plan import LocalPlan, LocalTraining
 from fedward.engine.seam import ClientFailed, Trained
 from fedward.simulation.config import Attackers, Measuring, RunConfig, clean_twin
 from fedward.simulation.records import RoundRecord
-from fedward.simulation.runner import Start, run
+from fedward.simulation.runner import Start, folder_of, run
 from tests.bench.tiny import TINY, bits
 from tests.simulation.small import spots
 
@@ -171,6 +171,18 @@ def test_a_run_that_was_begun_is_left_as_it_is(tmp_path: Path) -> None:
     assert trained(TINY, tmp_path, share=True) == 4
     trained(TINY, tmp_path / "alone", share=False)
     assert bits(TINY, tmp_path) == bits(TINY, tmp_path / "alone")
+
+
+def test_a_run_that_another_finished_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
+    run_warmed(replace(TINY, defense=Median()), spots(), Reference(), tmp_path)
+    run(TINY, spots(), Reference(), tmp_path)
+    before = bits(TINY, tmp_path)
+    folder = replace(folder_of(TINY, tmp_path), engine="reference")
+    (warmup,) = warmups(TINY, spots(), "reference")
+    assert warmup.folder(tmp_path, "reference").checkpoint.exists()
+    assert copy(TINY, folder, warmup)
+    assert folder.finished() is not None
+    assert bits(TINY, tmp_path) == before
 
 
 def test_a_run_that_resumes_in_its_warmup_keeps_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from fedward.__main__ import exit_code
+from fedward.bench.grid import Cell
+from fedward.bench.work import Outcome
 from fedward.cli.app import app
 from fedward.settings import in_words
 from fedward.simulation.config import from_table
@@ -163,6 +166,37 @@ def test_a_damaged_cell_is_named_and_stops_no_other(
     assert "Traceback" not in done.stderr
     assert len(list((tmp_path / "results" / "mine").iterdir())) == 2
     assert broken.read_text() == text
+
+
+def test_a_result_outlives_its_damaged_run_folder(place: Path, tmp_path: Path) -> None:
+    for folder in ("runs", "results"):
+        shutil.copytree(place / folder, tmp_path / folder)
+    (tmp_path / "mine.toml").write_text(MINE)
+    damaged = next((tmp_path / "runs").glob("*median*")) / "rounds.jsonl"
+    damaged.write_text("no\n")
+    done = call("mine.toml", "--results", "results", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["finished"] == 6
+    assert damaged.read_text() == "no\n"
+
+
+def test_what_another_command_finished_meanwhile_has_not_failed(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text(MINE)
+
+    def beside(cells: Sequence[Cell], *_: Any) -> Iterator[Outcome]:
+        for cell in cells:
+            yield Outcome(cell.key, error="RunLocked: is being written by another process")
+        shutil.copytree(place / "runs", tmp_path / "runs", dirs_exist_ok=True)
+
+    monkeypatch.setattr("fedward.cli.grid_run.execute", beside)
+    words = ("mine.toml", "--jobs", "1", "--results", "results", "--json")
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["finished"], told["failed"]) == (6, 0)
+    assert len(list((tmp_path / "results" / "mine").iterdir())) == 6
 
 
 def test_a_damaged_small_file_is_named_and_stops_nothing(

@@ -33,7 +33,7 @@ def cells(runs: list[Finished]) -> list[list[str]]:
 
 
 def test_the_floor_is_of_the_runs_own_clean_twin() -> None:
-    """Not of a defended run without attackers, nor of a twin with other rounds or trigger."""
+    """Not of a defended run without attackers, nor of another trigger or window."""
     attacked = replace(SMALL, defense=FedAvg())
     quiet = replace(clean_twin(SMALL), defense=Fedward())
     other = replace(attacked, attack=DBA(epochs=1, target=3))

@@ -96,11 +96,40 @@ def make_grid(
 
 
 def make_cell(base: RunConfig, values: Mapping[str, Any]) -> Cell:
-    """A configuration with one value of each axis."""
+    """A configuration with one value of each axis.
+
+    Raises:
+        ValueError: if an axis takes back what ``nir`` or ``pdr`` sets.
+    """
     table = to_table(base)
-    named = {"nir", "pdr", "attack", "defense"}
-    for path in (axis for axis in values if axis not in named):
+    # What stands by itself first; a part of it last, since names replace the whole.
+    for path in (axis for axis in values if axis not in NAMED and "." not in axis):
         put(table, path, values[path])
+    name_parts(table, values)
+    named = from_table(table)
+    # Where nobody attacks, an attack has no parts.
+    absent = [a for a in values if a.startswith("attack.") and table["attack"] is None]
+    parts = [axis for axis in values if "." in axis and axis not in absent]
+    for path in parts:
+        put(table, path, values[path])
+    config = from_table(table)
+    stated, at = place(named), place(config)
+    for axis in ("nir", "pdr"):
+        if axis in values and at.get(axis) != stated.get(axis):
+            raise ValueError(
+                f"the axis {axis} sets {stated.get(axis)}, and "
+                f"{' or '.join(parts)} makes {at.get(axis)} of it; one of them is too many"
+            )
+    given = {a: text_of(value) for a, value in values.items() if a not in absent}
+    return Cell(config, {**at, **given})
+
+
+NAMED = ("nir", "attack", "pdr", "defense")
+"""Axes whose values are no settings as they stand."""
+
+
+def name_parts(table: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Put the split, attack, poisoned share and defence that the axes name."""
     if "nir" in values:
         table["partition"] = nir_partition(str(values["nir"]), from_table(table))
     if "attack" in values:
@@ -112,9 +141,6 @@ def make_cell(base: RunConfig, values: Mapping[str, Any]) -> Cell:
     if "defense" in values:
         defense = parse_named(values["defense"], "the axis defense")
         lay_over(table, {"defense": defense})
-    config = from_table(table)
-    given = {axis: text_of(value) for axis, value in values.items()}
-    return Cell(config, {**place(config), **given})
 
 
 def _percentage(value: Any) -> float:

@@ -43,6 +43,9 @@ PARTS = ("cluster=dbscan", "cluster=hdbscan", "cluster=none", "amgrad=off", "cli
 VARIED = ("dataset", "seed", "defense")
 """What every named grid varies, so that no setting can say it for all cells."""
 
+PLACES = (*VARIED, "partition.alpha", "attack.pdr", "attack.base.pdr")
+"""What the grids with the paper's places vary."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -60,20 +63,26 @@ class Wishes:
     preset: str | None = None
     sets: Sequence[str] = ()
 
-    def bases(self, own: Mapping[str, RunConfig]) -> dict[str, RunConfig]:
+    def bases(
+        self, own: Mapping[str, RunConfig], varied: Sequence[str] = VARIED
+    ) -> dict[str, RunConfig]:
         """What all cells of a data set have in common, instead of the grid's own.
+
+        Args:
+            varied: settings that the grid has values of its own for.
 
         Raises:
             UnknownName: for a preset or a setting that does not exist.
             ValueError: for a text that is not ``path=value``, or sets what the grid varies.
         """
         for text in self.sets:
-            setting = text.partition("=")[0].partition(".")[0]
-            if setting in VARIED:
-                raise ValueError(
-                    f"--set {text}: the grid has values of its own for {setting}; choose "
-                    "with --only, --seeds and --with, or write a grid of your own"
-                )
+            path = text.partition("=")[0]
+            for setting in varied:
+                if f"{path}.".startswith(f"{setting}."):
+                    raise ValueError(
+                        f"--set {text}: the grid has values of its own for {setting}; "
+                        "choose with --only, --seeds and --with, or write your own grid"
+                    )
         if self.preset is not None:
             own = {"": lookup("preset", self.preset, PRESETS).config}
         changed = [assigned(base, self.sets) for base in own.values()]
@@ -93,7 +102,8 @@ def figure3(wishes: Wishes = Wishes()) -> Grid:
 
 def ablation(wishes: Wishes = Wishes()) -> Grid:
     """Fedward with one option changed or one part switched off, against one attack."""
-    bases = wishes.bases({name: PAPER[name] for name in ("mnist", "fashion-mnist")})
+    own = {name: PAPER[name] for name in ("mnist", "fashion-mnist")}
+    bases = wishes.bases(own, PLACES if wishes.preset is None else VARIED)
     methods = ["fedward", *variants(), "fedward-authors", "fedavg"]
     axes: dict[str, Sequence[Any]] = {
         "seed": wishes.seeds,
@@ -110,9 +120,10 @@ def attacks(wishes: Wishes = Wishes()) -> Grid:
     Explicit boosting has the objective that is its own: with its default it sends what
     model replacement sends.
     """
-    bases = wishes.bases({"mnist-small": PRESETS["matrix"].config})
-    own = {"explicit-boosting": "explicit-boosting:objective=malicious"}
-    names = [own.get(name, name) for name in (*ATTACKS, *ATTACK_PRESETS)]
+    own = {"mnist-small": PRESETS["matrix"].config}
+    bases = wishes.bases(own, (*VARIED, "attack"))
+    written = {"explicit-boosting": "explicit-boosting:objective=malicious"}
+    names = [written.get(name, name) for name in (*ATTACKS, *ATTACK_PRESETS)]
     parts = [f"fedward:{part}" for part in PARTS]
     axes: dict[str, Sequence[Any]] = {
         "seed": wishes.seeds,
@@ -151,7 +162,7 @@ def _paper(name: str, title: str, methods: Sequence[str], wishes: Wishes) -> Gri
         "defense": _merged(methods, wishes.extra),
         "seed": wishes.seeds,
     }
-    grid = make_grid(name, title, wishes.bases(PAPER), axes, clean=False)
+    grid = make_grid(name, title, wishes.bases(PAPER, PLACES), axes, clean=False)
     ordered = sorted(grid.cells, key=lambda cell: urgency(cell.at))
     return Grid(name, title, unique(with_twins(iter(ordered))))
 

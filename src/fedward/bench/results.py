@@ -14,8 +14,8 @@ from fedward.settings import in_words
 from fedward.simulation.config import from_table
 from fedward.simulation.folder import as_json, replace_file, wrong_result
 
-PATHS = ("--runs", "--results", "--report", "--data-dir", "--config", "--log")
-"""Options that say where files lie on the machine that ran a command."""
+PATHS = ("--runs", "--results", "--report", "--data-dir", "--config", "--log", "--cluster")
+"""Options that name places on the machine that ran a command, or in its network."""
 
 
 @dataclass(frozen=True)
@@ -153,12 +153,12 @@ def file_name(cell: Cell) -> str:
 
 
 def without_places(command: str) -> str:
-    """A command without the options in `PATHS`."""
+    """A command without the options in `PATHS`, a grid's file without its folders."""
     kept: list[str] = []
     words = iter(shlex.split(command))
     for word in words:
         if word in PATHS:
             next(words, None)
         elif word.partition("=")[0] not in PATHS:
-            kept.append(word)
+            kept.append(Path(word).name if word.endswith(".toml") else word)
     return shlex.join(kept)

@@ -159,7 +159,7 @@ def begin(
 
 
 def copy(config: RunConfig, folder: RunFolder, warmup: Warmup) -> bool:
-    """Begin a run with a warm-up; whether there was one."""
+    """Begin a run with a warm-up, unless it has begun; whether there was one."""
     kept = warmup.folder(folder.path.parent, folder.engine)
     if not kept.checkpoint.exists():
         return False
@@ -169,6 +169,8 @@ def copy(config: RunConfig, folder: RunFolder, warmup: Warmup) -> bool:
         shutil.rmtree(kept.path, ignore_errors=True)
         return False
     with folder.locked():
+        if folder.result.exists() or folder.checkpoint.exists():
+            return True  # another command began it while we waited for the warm-up
         folder.begin(config)
         for path in (folder.verdicts, folder.rounds):
             replace_file(path, (kept.path / path.name).read_bytes())

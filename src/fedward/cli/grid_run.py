@@ -68,13 +68,18 @@ class GridRun:
         held, wanted = self._small_files.results, {cell.key for cell in self.cells}
         found: dict[str, Result] = {key: held[key] for key in held if key in wanted}
         for cell in self.cells:
-            # A damaged cell fails when its turn comes, and stops no other.
-            with suppress(RunBroken):
-                folder = folder_of(cell.config, self.bench.runs)
-                result = folder.finished()
-                if result is not None and read_lines(folder.rounds):
-                    found[cell.key] = result
+            kept = self._kept(cell)
+            found |= {} if kept is None else {cell.key: kept[0]}
         return found
+
+    def _kept(self, cell: Cell) -> tuple[Result, Sequence[Result]] | None:
+        """Result and rounds in the run folder of a cell, if it is finished."""
+        # A damaged cell fails when its turn comes, and stops no other.
+        with suppress(RunBroken):
+            folder = folder_of(cell.config, self.bench.runs)
+            result, lines = folder.finished(), read_lines(folder.rounds)
+            return (result, lines) if result is not None and lines else None
+        return None
 
     @property
     def _results_folder(self) -> Path | None:
@@ -121,7 +126,8 @@ class GridRun:
             return
         for cell in self.cells:
             if cell.key in self.done:
-                lines = read_lines(folder_of(cell.config, self.bench.runs).rounds)
+                # Of a small file from elsewhere, or beside a damaged folder, no rounds.
+                _, lines = self._kept(cell) or (None, ())
                 self._write(cell, self.done[cell.key], lines)
 
     def _write(self, cell: Cell, result: Result, rounds: Sequence[Result]) -> None:
@@ -159,12 +165,21 @@ class GridRun:
                     for outcome in execute(left, bench, size, view.begun):
                         self._over(outcome)
                         view.over(outcome)
+                self._done_elsewhere()
             except KeyboardInterrupt as stop:
                 raise Interrupted(
                     f"stopped; {len(self.done)} of {len(self.cells)} cells are finished "
                     f"and every finished round of the others is saved in {bench.runs}. "
                     "Go on with the same command."
                 ) from stop
+
+    def _done_elsewhere(self) -> None:
+        """Take what failed because another command had the folder, and has finished it."""
+        for cell in self.cells:
+            kept = self._kept(cell) if cell.key in self.failed else None
+            if kept is not None:
+                del self.failed[cell.key]
+                self._over(Outcome(cell.key, kept[0], tuple(kept[1])))
 
     def _over(self, outcome: Outcome) -> None:
         if outcome.result is None:
