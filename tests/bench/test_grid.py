@@ -4,10 +4,10 @@ import pytest
 
 from fedward.attacks import ATTACK_PRESETS, DBA
 from fedward.bench.grid import Cell, make_cell, make_grid
-from fedward.data.partition import IID, Dirichlet, DirichletAuthors
+from fedward.data.partition import IID, DirichletAuthors
 from fedward.defenses import FedAvg, Fedward, Median
 from fedward.settings import UnknownName
-from fedward.simulation.config import RunConfig, clean_twin, is_clean
+from fedward.simulation.config import RunConfig, clean_twin, is_clean, to_table
 from fedward.simulation.presets import FASHION, MNIST
 
 BASES = {"mnist": MNIST, "fashion-mnist": FASHION}
@@ -110,11 +110,11 @@ def test_a_part_changes_what_another_axis_names() -> None:
         ("centralised", "0.4", "40", "authors"),
     ]
     for cell in grid.cells:
-        config = cell.config
-        assert config.partition == Dirichlet(alpha=0.5, min_size=5)
-        assert config.defense == Fedward(eps=cell.at["defense.eps"])
-        if config.attack is not None:
-            assert str(config.attack.pdr) == cell.at["attack.pdr"]
+        table = to_table(cell.config)
+        assert table["partition"] == {"name": "dirichlet", "alpha": 0.5, "min_size": 5}
+        assert table["defense"]["eps"] == cell.at["defense.eps"]
+        if table["attack"] is not None:
+            assert str(table["attack"]["pdr"]) == cell.at["attack.pdr"]
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_a_dry_run_says_what_is_known(place: Path) -> None:
         (("table1", "--with", "crfk"), "Did you mean 'crfl'"),
         (("table1", "--only", "nir=26"), "unknown value of the axis nir: '26'"),
         (("table1", "--shard", "9/8"), "--shard needs the form 2/8"),
-        (("table1", "--seeds", "x"), "whole numbers from 0"),
+        (("table1", "--seeds", "x"), "--seeds needs whole numbers from 0"),
         (("table1", "--engine", "paralel", "--dry-run"), "Did you mean 'parallel'"),
         (
             ("table1", "--stack", "7", "--dry-run"),

@@ -50,10 +50,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_seeds() -> None:
-    assert parse_seeds("0,1,5") == [0, 1, 5]
+    assert parse_seeds("0,1,5", "--seed") == [0, 1, 5]
     for wrong in ("a", "-1", "0,,1"):
         with pytest.raises(ValueError, match="whole numbers from 0"):
-            parse_seeds(wrong)
+            parse_seeds(wrong, "--seed")
 
 
 def test_pdr_reaches_through_wrappers() -> None:

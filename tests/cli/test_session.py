@@ -9,7 +9,7 @@ from rich.console import Console
 from fedward.__main__ import STOPPED, exit_code
 from fedward.attacks import DBA
 from fedward.cli.run import parse_on_failure
-from fedward.cli.session import Finished, Session, Stopped, results_table
+from fedward.cli.session import Finished, Session, Stopped, print_results, results_table
 from fedward.defenses import FedAvg, Fedward
 from fedward.engine.plan import LocalPlan
 from fedward.settings import UnknownName
@@ -98,3 +98,17 @@ def test_policies_go_by_their_names() -> None:
     assert [parse_on_failure(name) for name in ("stop", "drop")] == ["stop", "drop"]
     with pytest.raises(UnknownName, match="Did you mean 'drop'"):
         parse_on_failure("dropp")
+
+
+def test_results_are_told_where_the_report_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(SMALL, rounds=1, attack=None)
+    results = session(tmp_path, "stop", resume=False).run_all([config])
+    blocked = tmp_path / "a file"
+    blocked.touch()
+    with pytest.raises(ValueError, match=r"the report cannot be written: .*a file"):
+        print_results(results, blocked / "report.html", as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["report"] is None
+    assert told["runs"][0]["key"] == config.key

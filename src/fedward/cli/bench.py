@@ -160,7 +160,7 @@ def chosen_grid(
     from fedward.settings import lookup
 
     methods = [part for text in extra for part in text.split(",") if part]
-    numbers = None if seeds is None else parse_seeds(seeds)
+    numbers = None if seeds is None else parse_seeds(seeds, "--seeds")
     if name.endswith(".toml"):
         if base is not None or sets:
             raise ValueError(f"--base and --set are not for a grid of a file; edit {name}")

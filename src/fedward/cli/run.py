@@ -120,12 +120,11 @@ def run(
         settings,
         set_ or [],
         defense or [],
-        None if seed is None else parse_seeds(seed),
+        None if seed is None else parse_seeds(seed, "--seed"),
         ["fedavg", "fedward"] if preset == "demo" else [],
     )
-    if clean:
-        twins = [clean_twin(c) for c in wanted if c.attack is not None]
-        wanted = list(dict.fromkeys([*twins, *wanted]))
+    twins = [clean_twin(c) for c in wanted if clean and c.attack is not None]
+    wanted = list(dict.fromkeys([*twins, *wanted]))
     if dry_run:
         print_dry_run(wanted)
         return
@@ -143,7 +142,7 @@ def run(
     print_results(results, report or runs / "report.html", as_json)
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, option: str) -> list[int]:
     """``0,1,2`` as numbers.
 
     Raises:
@@ -154,7 +153,7 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         seeds = [-1]
     if min(seeds) < 0:
-        raise ValueError(f"--seed needs whole numbers from 0, with commas, got {text!r}")
+        raise ValueError(f"{option} needs whole numbers from 0, with commas, got {text!r}")
     return seeds
 
 

@@ -115,10 +115,17 @@ class Session:
 
 
 def write_results_report(results: Sequence[Finished], out: Path) -> Path:
-    """The HTML report of these runs."""
+    """The HTML report of these runs.
+
+    Raises:
+        ValueError: if it cannot be written.
+    """
     from fedward.report.html import write_report
 
-    return write_report([done.folder for done in results], out)
+    try:
+        return write_report([done.folder for done in results], out)
+    except OSError as error:
+        raise ValueError(f"the report cannot be written: {error}") from error
 
 
 def print_results(results: Sequence[Finished], report: Path, as_json: bool) -> None:
@@ -127,9 +134,12 @@ def print_results(results: Sequence[Finished], report: Path, as_json: bool) -> N
     The figures come first: they are worth seeing where the report cannot be written.
     """
     if as_json:
-        written = write_results_report(results, report)
         rows = [{"folder": str(done.folder), **done.result} for done in results]
-        print(json.dumps({"report": str(written), "runs": rows}, indent=2))
+        told: dict[str, Any] = {"report": None, "runs": rows}
+        try:
+            told["report"] = str(write_results_report(results, report))
+        finally:
+            print(json.dumps(told, indent=2))
         return
     console = Console()
     console.print(results_table(results))

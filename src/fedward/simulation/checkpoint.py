@@ -45,7 +45,8 @@ def read_checkpoint(path: Path, key: str, engine: str) -> tuple[State, dict[str,
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(
-            f"{path} is not a checkpoint of Fedward: {error}; start the run anew"
+            f"{path} is not a checkpoint of Fedward: {error}; begin the run anew, with "
+            "'fedward run --restart' or without its folder"
         ) from error
     if header["key"] != key:
         raise CheckpointError(
