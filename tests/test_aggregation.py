@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import fedward
-from fedward.defenses import FedAvg, Fedward
+from fedward.defenses import CRFL, FedAvg, Fedward, FedwardAuthors, FoolsGold
 from fedward.layout import Layout
 from fedward.models import make_model
 
@@ -34,6 +34,18 @@ def test_read_only_arrays_are_read_and_nothing_is_written() -> None:
     updates.setflags(write=False)
     fedward.aggregate(updates)
     np.testing.assert_array_equal(updates, before)
+
+
+def test_updates_that_a_model_made_are_decided_like_others() -> None:
+    updates, params = two_groups().requires_grad_(), torch.zeros(40, requires_grad=True)
+    layer = {"weight": torch.zeros(4, 10)}
+    defenses = (Fedward(), Fedward(amgrad="off"), FedwardAuthors(), FoolsGold(), CRFL())
+    for defense in defenses:
+        made = fedward.aggregate(updates, layer, defense, params=params)
+        plain = fedward.aggregate(two_groups(), layer, defense)
+        assert torch.equal(made.update, plain.update)
+        for tensor in (made.update, *made.memory.values()):
+            assert not tensor.requires_grad
 
 
 def test_the_layers_decide() -> None:

@@ -65,6 +65,17 @@ def test_parts_that_fit(dtype: torch.dtype) -> None:
     assert Round(**{k: v for k, v in parts().items() if k != "memory"}).memory == {}
 
 
+def test_nobody_differentiates_through_a_round() -> None:
+    plain = parts()
+    assert Round(**plain).updates is plain["updates"]
+    updates = plain["updates"].clone().requires_grad_()
+    params = plain["params"].clone().requires_grad_()
+    made = Round(**parts(updates=updates, params=params))
+    assert not made.updates.requires_grad
+    assert not made.params.requires_grad
+    assert made.updates.data_ptr() == updates.data_ptr()
+
+
 def test_rounds_and_decisions_are_frozen() -> None:
     verdict = Verdict(accepted=True, reason="used")
     aggregation = Aggregation(update=torch.zeros(4), verdicts=(verdict,))

@@ -84,6 +84,11 @@ class Round:
     signatures: Signatures | None = None
 
     def __post_init__(self) -> None:
+        # Nobody differentiates through a decision, and a defence that remembers would keep
+        # the graphs of all rounds alive.
+        for name in ("updates", "weights", "params"):
+            if getattr(self, name).requires_grad:
+                object.__setattr__(self, name, getattr(self, name).detach())
         if self.updates.ndim != 2:
             raise ValueError(
                 "updates need two dimensions (clients, params), "

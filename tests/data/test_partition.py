@@ -272,7 +272,8 @@ def test_refuses_what_one_family_cannot_share_out() -> None:
 def test_settings_refuse_values_out_of_range_and_unknown_names() -> None:
     for made, value in ((Dirichlet, {"alpha": 0}), (Grouped, {"q": 1.1}),
                         (MainLabel, {"degree": -0.1}), (DirichletAuthors, {"alpha": -1}),
-                        (Dirichlet, {"alpha": 1, "min_size": -1})):  # fmt: skip
+                        (Dirichlet, {"alpha": 1, "min_size": -1}),
+                        (Dirichlet, {"alpha": 1e307})):  # fmt: skip
         with pytest.raises(ValueError, match="validation error"):
             made(**value)
     with pytest.raises(UnknownName, match="Did you mean 'dirichlet'"):

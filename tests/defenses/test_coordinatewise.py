@@ -30,7 +30,16 @@ def test_the_default_drops_one_of_ten_on_either_side() -> None:
 
 @pytest.mark.parametrize(
     ("clients", "beta", "cut"),
-    [(9, 0.1, 0), (10, 0.4, 4), (30, 0.1, 3), (100, 0.29, 29), (10, 0.0, 0), (3, 0.49, 1)],
+    [
+        (9, 0.1, 0),
+        (10, 0.4, 4),
+        (30, 0.1, 3),
+        (100, 0.29, 29),
+        (10, 0.0, 0),
+        (3, 0.49, 1),
+        (2, 0.4999999999, 0),
+        (10, 0.4999999999, 4),
+    ],
 )
 def test_how_many_are_dropped(clients: int, beta: float, cut: int) -> None:
     """0.29 x 100 falls short of 29 in floating point."""

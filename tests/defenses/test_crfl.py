@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -37,6 +39,14 @@ def test_the_new_global_model_is_clipped_then_perturbed(index: int) -> None:
     )
     assert result.facts["bound"] == pytest.approx(radius)
     assert result.facts["model_norm"] == pytest.approx(float(model.norm()))
+
+
+def test_the_update_has_the_clients_precision() -> None:
+    round = make_round(honest_rows())
+    for dtype in (torch.float64, torch.bfloat16):
+        assert CRFL()(replace(round, params=round.params.to(dtype))).update.dtype == (
+            torch.float32
+        )
 
 
 def test_the_last_round_is_clipped_and_gets_no_noise() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 
 from fedward.buffer import UpdateBuffer
 from fedward.layout import Layout
-from fedward.ops.blocks import WIDTH, column_blocks, gathered, paired_blocks
+from fedward.ops.blocks import WIDTH, column_blocks, flat_rows, gathered, paired_blocks
 
 
 @given(st.integers(0, 3), st.integers(0, 40), st.integers(1, 45))
@@ -23,6 +23,14 @@ def test_blocks_are_views() -> None:
     for number, block in enumerate(column_blocks(matrix, 2), start=1):
         block += number
     assert matrix[0].tolist() == [1, 1, 2, 2, 3]
+
+
+def test_there_is_no_memory_of_no_rows() -> None:
+    wide = torch.ones(3, 200)
+    assert flat_rows(wide[:0, :117]) is None
+    found = flat_rows(wide[:, :117])
+    assert found is not None
+    assert (len(found[0]), found[1].tolist()) == (517, [0, 200, 400])
 
 
 def test_default_width() -> None:

@@ -92,6 +92,9 @@ def test_what_has_no_ordinary_exponent_is_ordered_too() -> None:
     odd = [0.0, -0.0, 1e-45, -1e-45, 3e38, -3e38, torch.inf, -torch.inf, 1.0]
     rows = torch.tensor(list(itertools.islice(itertools.permutations(odd), 0, 9**4, 7))).T
     assert coordinate_median(rows).equal(torch.zeros(rows.shape[1]))
+    for smallest in (1e-45, 4.2e-45):
+        alike = torch.full((4, 1), smallest)
+        assert coordinate_median(alike).equal(alike[0])
     kept = np.sort(rows.double().numpy(), axis=0)[2:-2].mean(axis=0)
     assert trimmed_mean(rows, 2).equal(torch.from_numpy(kept).float())
 

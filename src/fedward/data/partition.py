@@ -24,6 +24,9 @@ from fedward.data.shares import (
 from fedward.seeds import numpy_stream, stream
 from fedward.settings import STRICT
 
+LARGEST_ALPHA = 1e12
+"""Shares are equal to the last image long before; much further the draw overflows."""
+
 
 class Partition(Protocol):
     """A frozen dataclass of settings, called with the labels to be shared out."""
@@ -67,7 +70,7 @@ class Dirichlet:
         min_size: fewest images a client may have.
     """
 
-    alpha: float = Field(gt=0)
+    alpha: float = Field(gt=0, le=LARGEST_ALPHA)
     min_size: int = Field(default=1, ge=0)
 
     def __call__(
@@ -97,7 +100,7 @@ class DirichletAuthors:
     original lets clients be empty; here the whole draw is then repeated.
     """
 
-    alpha: float = Field(gt=0)
+    alpha: float = Field(gt=0, le=LARGEST_ALPHA)
 
     def __call__(
         self, labels: Int64[Tensor, " images"], classes: int, clients: int, seed: int

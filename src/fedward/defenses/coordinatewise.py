@@ -56,7 +56,8 @@ class TrimmedMean:
     def __call__(self, round: Round) -> Aggregation:
         """Coordinate-wise trimmed mean of the rows; shape (params,)."""
         # 0.29 x 100 is 28.999999999999996: the share that was meant drops 29.
-        cut = math.floor(self.beta * len(round.updates) + 1e-9)
+        clients = len(round.updates)
+        cut = min(math.floor(self.beta * clients + 1e-9), (clients - 1) // 2)
         return Aggregation(
             update=trimmed_mean(round.updates, cut),
             verdicts=_all_used(round, "the extremes of every coordinate are dropped"),

@@ -67,7 +67,7 @@ class CRFL:
         update = factor * mean + (factor - 1) * round.params
         update += gaussian(update, sigma, round.generator)
         return Aggregation(
-            update=update,
+            update=update.to(round.updates.dtype),
             verdicts=tuple(
                 Verdict(
                     accepted=True,

@@ -75,10 +75,11 @@ def flat_rows(
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]] | None:
     """The memory that rows lie in, and where in it each begins.
 
-    None if loops cannot read it: not single or double precision, or a row not in one piece.
+    None if loops cannot read it: not single or double precision, a row not in one piece, or
+    no row at all.
     """
     readable = matrix.dtype in (torch.float32, torch.float64) and matrix.stride(1) == 1
-    if matrix.device.type != "cpu" or not readable:
+    if matrix.device.type != "cpu" or not readable or not len(matrix):
         return None
     columns, stride = matrix.shape[1], matrix.stride(0)
     flat = matrix.detach().as_strided(((len(matrix) - 1) * stride + columns,), (1,))

@@ -4,7 +4,14 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from fedward.ops.auto_optics import EpsRule, Group, eps_for, min_samples_for
+from fedward.ops.auto_optics import (
+    EpsRule,
+    Group,
+    common_scale,
+    eps_for,
+    min_samples_for,
+)
+from fedward.ops.optics import rounded
 
 
 def dbscan_group(
@@ -14,13 +21,17 @@ def dbscan_group(
     from sklearn.cluster import DBSCAN  # slow to import
 
     mins = min_samples_for(len(distances), rule)
-    eps = eps_for(distances, rule)
+    # eps is often one of the distances itself, so both are rounded alike.
+    scale = common_scale(distances)
+    eps = eps_for(distances, rule, scale)
     # scikit-learn wants eps > 0; clients that all agree are at distance 0 of each other.
     found = DBSCAN(eps=max(eps, torch.finfo(torch.float64).tiny), min_samples=mins)
     labels = torch.from_numpy(
-        found.set_params(metric="precomputed").fit_predict(distances.numpy())
+        found.set_params(metric="precomputed").fit_predict(
+            rounded(distances / scale).numpy()
+        )
     )
-    return Group(_largest(labels.long()), None, eps, mins)
+    return Group(_largest(labels.long()), None, eps * scale, mins)
 
 
 def hdbscan_group(distances: Float64[Tensor, "clients clients"]) -> Group:

@@ -151,8 +151,11 @@ def coordinate_median(
 
     def median(block: Tensor) -> Tensor:
         middle = _ordered(block, first, last)
-        # Halved before adding: the sum of two large numbers could overflow.
-        return middle[0] if len(middle) == 1 else middle[0] / 2 + middle[1] / 2
+        # Halved before adding, since the sum of two large numbers could overflow, and in
+        # float64, since a precision has no half of its smallest number.
+        if len(middle) == 1:
+            return middle[0]
+        return middle[0].double().div_(2).add_(middle[1], alpha=0.5)
 
     return _by_columns(updates, median)
 
