@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from fedward.cli.report import report
 from tests.report.folders import Case, write_run
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 app.command()(report)
 
 
@@ -61,7 +61,22 @@ def test_opens_the_browser_when_asked(
 def test_what_is_no_run_is_the_users_to_mend(tmp_path: Path) -> None:
     done = call(tmp_path / "absent")
     assert isinstance(done.exception, ValueError)
-    assert "absent is not a folder" in str(done.exception)
+    assert "absent does not exist" in str(done.exception)
+
+
+def test_help_says_where_seeds_come_from() -> None:
+    told = " ".join(call("--help").stdout.split())
+    assert "Seeds of the grid, with commas [default: 0, or the file's]." in told
+
+
+@pytest.mark.parametrize("words", [("--with", "flame"), ("--seeds", "7")])
+def test_what_only_a_grid_can_have_is_refused(
+    pair: Path, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    done = call(pair, *words, "--out", tmp_path / "r.html")
+    assert isinstance(done.exception, ValueError)
+    assert "--with and --seeds need --grid" in str(done.exception)
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_a_damaged_run_is_named_and_the_others_are_shown(
@@ -77,6 +92,19 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(
     alone = call(broken.parent)
     assert isinstance(alone.exception, ValueError)
     assert str(broken) in str(alone.exception)
+
+
+@pytest.mark.parametrize("file", ["rounds.jsonl", "verdicts.jsonl"])
+def test_a_run_that_lost_whole_lines_is_left_out(
+    pair: Path, tmp_path: Path, file: str
+) -> None:
+    short = write_run(pair / "c", Case(name="c", planned=4)) / file
+    lines = short.read_bytes().splitlines(keepends=True)
+    short.write_bytes(b"".join(lines[: len(lines) // 2]))
+    out = tmp_path / "r.html"
+    done = call(pair, "--out", out)
+    assert (done.exit_code, done.stdout) == (1, f"Report of 2 runs: {out}\n")
+    assert done.stderr.startswith(f"left out: {short} needs ")
 
 
 def test_a_place_that_cannot_be_written_is_named(pair: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_a_whole_folder_is_shown(tmp_path: Path) -> None:
         ("result.json", b"{}"),
         ("result.json", b"3"),
         ("rounds.jsonl", b"\xff\n"),
+        ("rounds.jsonl", b""),
         ("rounds.jsonl", b"3\n"),
         ("rounds.jsonl", b'{"round": 0}\n'),
         ("verdicts.jsonl", b""),

@@ -109,6 +109,52 @@ def test_finished_run_without_its_lines(tmp_path: Path) -> None:
         read_run(folder)
 
 
+@pytest.mark.parametrize(
+    ("file", "kept", "says"),
+    [
+        ("rounds", slice(4), "8 rounds, got 4"),
+        ("rounds", slice(0), "8 rounds, got 0"),
+        ("rounds", slice(1, None), "8 rounds, got 7"),
+        ("verdicts", slice(40), "10 verdicts on round 4, got 0"),
+        ("verdicts", slice(79), "10 verdicts on round 7, got 9"),
+        ("verdicts", slice(1, None), "10 verdicts on round 0, got 9"),
+    ],
+)
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_finished_run_that_lost_lines_is_an_error(
+    tmp_path: Path, file: str, kept: slice, says: str, simulated: bool
+) -> None:
+    case = Case(name="x", planned=8)
+    folder = write_run(tmp_path / "x", case)
+    config = config_of(case)
+    if not simulated:
+        # A deployment may ask another number of clients each round.
+        del config["clients_per_round"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert len(read_run(folder).verdicts) == 80
+    path = folder / f"{file}.jsonl"
+    write_lines(path, read_lines(path)[kept])
+    with pytest.raises(BrokenRun, match=rf"{file}\.jsonl needs {says}$"):
+        read_run(folder)
+    # What a live run has not written yet is not lost.
+    (folder / "result.json").unlink()
+    read_run(folder)
+
+
+def test_clients_that_failed_are_no_lost_lines(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "x", Case(name="x", planned=3))
+    rounds, verdicts = folder / "rounds.jsonl", folder / "verdicts.jsonl"
+    records, lines = read_lines(rounds), read_lines(verdicts)
+    records[2]["clients"] = 9
+    lines[-1] |= {"accepted": False, "reason": "failed: at step 3: NaN"}
+    write_lines(rounds, records)
+    write_lines(verdicts, lines)
+    assert read_run(folder).verdicts[-1].failed
+    write_lines(verdicts, lines[:-1])
+    with pytest.raises(BrokenRun, match="needs 10 verdicts on round 2, got 9"):
+        read_run(folder)
+
+
 def test_round_written_twice_counts_as_last_written(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "x", Case(name="x", done=4))
     lines = read_lines(folder / "rounds.jsonl")
@@ -148,8 +194,11 @@ def test_finds_runs_and_folders_of_runs_once(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_no_runs(tmp_path: Path) -> None:
-    with pytest.raises(BrokenRun, match="not a folder"):
+    with pytest.raises(BrokenRun, match="absent does not exist"):
         find_runs([tmp_path / "absent"])
+    (tmp_path / "file.json").touch()
+    with pytest.raises(BrokenRun, match=r"file\.json is not a folder"):
+        find_runs([tmp_path / "file.json"])
     with pytest.raises(BrokenRun, match=r"no config\.json.*holds none"):
         find_runs([tmp_path])
     with pytest.raises(BrokenRun, match=r"no config\.json"):

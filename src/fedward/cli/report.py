@@ -37,7 +37,8 @@ def report(
         typer.Option("--with", help="Defences beside the grid's, comma or repeated."),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Seeds of the grid, with commas [default: 0].")
+        str | None,
+        typer.Option(help="Seeds of the grid, with commas [default: 0, or the file's]."),
     ] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A row a run, as CSV.")
@@ -87,7 +88,8 @@ def report(
         if file is not None
     ]
     page = out or (None if exports else Path("report.html"))
-    if page is not None and grid is None and not exports and are_runs(paths):
+    as_grid = grid is not None or with_ or seeds is not None or exports
+    if page is not None and not as_grid and are_runs(paths):
         said, facts = run_report(paths, page)
         left_out = [f"left out: {why}" for why in facts["broken"]]
     else:

@@ -193,7 +193,8 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         if not path.is_dir():
-            raise BrokenRun(f"{path} is not a folder")
+            missing = "is not a folder" if path.exists() else "does not exist"
+            raise BrokenRun(f"{path} {missing}")
         inside = [path] if _is_run(path) else sorted(filter(_is_run, path.iterdir()))
         if not inside:
             raise BrokenRun(
@@ -211,7 +212,8 @@ def read_run(folder: Path) -> RunView:
     twice, as after a run was stopped and resumed, counts as it was written last.
 
     Raises:
-        BrokenRun: if a file is missing or broken; the message names file and line.
+        BrokenRun: if a file is missing or broken, or a finished run has lost lines; the
+            message names file and line.
     """
     if not _is_run(folder):
         raise BrokenRun(f"{folder} is not a run folder: it has no config.json")
@@ -228,7 +230,7 @@ def read_run(folder: Path) -> RunView:
         for verdict in _read_lines(folder / "verdicts.jsonl", VERDICT, live)
         if verdict.round in rounds
     }
-    return RunView(
+    run = RunView(
         folder=folder,
         name=result.name if result else _provisional_name(config, folder),
         key=result.key if result else named(config.get("key")),
@@ -237,6 +239,9 @@ def read_run(folder: Path) -> RunView:
         verdicts=tuple(verdicts[place] for place in sorted(verdicts)),
         result=result,
     )
+    if result is not None:
+        _check_whole(run, result)
+    return run
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[list[RunView], list[str]]:
@@ -259,6 +264,24 @@ def _check_window(config: Mapping[str, Any], path: Path) -> None:
         value = attackers.get(end)
         if not isinstance(value, int | None):
             raise BrokenRun(f"{path}: attackers.{end} needs to be a round, got {value!r}")
+
+
+def _check_whole(run: RunView, result: ResultView) -> None:
+    """A finished run has every round, and a verdict on every client that was asked."""
+    _check_count(run.folder / "rounds.jsonl", result.rounds, len(run.rounds), "rounds")
+    asked = run.config.get("clients_per_round")
+    for record in run.rounds:
+        seen = run.by_round.get(record.round, ())
+        # A round does not count clients that failed; a deployment asks as many as it likes.
+        counted = record.clients + sum(verdict.failed for verdict in seen)
+        needed = asked if isinstance(asked, int) else counted
+        what = f"verdicts on round {record.round}"
+        _check_count(run.folder / "verdicts.jsonl", needed, len(seen), what)
+
+
+def _check_count(path: Path, needed: int, got: int, what: str) -> None:
+    if got != needed:
+        raise BrokenRun(f"{path} needs {needed} {what}, got {got}")
 
 
 def _provisional_name(config: Mapping[str, Any], folder: Path) -> str:
