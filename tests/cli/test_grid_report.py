@@ -1,7 +1,9 @@
 """``fedward report`` on what is not just run folders."""
 
 import csv
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,19 @@ def test_what_holds_nothing_is_the_users_to_mend(tmp_path: Path) -> None:
     assert "odd.json does not hold a result" in str(done.exception)
 
 
+def test_tables_of_unfinished_runs_say_that_they_are(tmp_path: Path) -> None:
+    folders = [tmp_path / "runs" / name for name in ("a", "b")]
+    for folder in folders:
+        write_run(folder, Case(name="x", done=2))
+    for words in (("--markdown", "-"), ("--grid", "found")):
+        done = call(tmp_path / "runs", *words)
+        assert isinstance(done.exception, ValueError)
+        assert str(done.exception) == (
+            f"the tables need a finished run, got unfinished ones: {folders[0]}, "
+            f"{folders[1]}"
+        )
+
+
 def test_options_that_do_not_fit_are_refused(stored: Path) -> None:
     for words in (("--with", "flame"), ("--seeds", "1")):
         done = call(stored / "results", *words)
@@ -146,6 +161,32 @@ def test_a_place_that_cannot_be_written_is_named(stored: Path) -> None:
     done = call(stored / "results", "--csv", stored / "file" / "t.csv")
     assert isinstance(done.exception, ValueError)
     assert str(stored / "file") in str(done.exception)
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = stored / "t.csv"
+    out.write_text("the old table")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    done = call(stored / "results", "--csv", out)
+    assert isinstance(done.exception, ValueError)
+    assert "No space left" in str(done.exception)
+    assert out.read_text() == "the old table"
+
+
+def test_a_table_goes_where_a_link_leads_or_into_a_pipe(stored: Path) -> None:
+    (stored / "link.md").symlink_to(stored / "t.md")
+    said(call(stored / "results", "--markdown", stored / "link.md"))
+    os.mkfifo(stored / "pipe")
+    pipe = os.open(stored / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    said(call(stored / "results", "--markdown", stored / "pipe"))
+    assert os.read(pipe, 1 << 16) == (stored / "t.md").read_bytes()
+    os.close(pipe)
 
 
 def test_runs_that_are_no_cells_do_not_stop_a_grid(stored: Path) -> None:

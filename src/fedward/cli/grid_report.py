@@ -16,16 +16,18 @@ from fedward.report.grid_html import (
     Folders,
     Note,
     find_folders,
+    run_folders,
     write_grid_report,
 )
 from fedward.report.grid_markup import latex, markdown
 from fedward.report.grid_records import as_csv, as_parquet, records
 from fedward.report.grid_sheets import lay_out
+from fedward.simulation.folder import replace_file
 
 TERMINAL = Path("-")
 
 NAMED = 10
-"""So many results without a place in the grid are named on the terminal."""
+"""So many results without a place in the grid, or unfinished runs, are named."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,12 @@ class GridReport:
         broken = all_broken(scan, folders)
         if name not in (None, "found"):
             grid = chosen_grid(str(name), extra, seeds, None, ())
-        elif extra or seeds:
+        elif extra or seeds is not None:
             raise ValueError("--with and --seeds need --grid with the name of a grid")
         elif scan.results:
             grid = found_grid(scan.results)
         else:
-            places = ", ".join(map(str, paths))
-            nothing = f"{places}: neither a run folder nor a finished result there"
-            raise ValueError(broken[0] if broken else nothing)
+            raise ValueError(broken[0] if broken else nothing_finished(paths))
         return cls(grid, scan.results, folders.by_key, broken)
 
     @cached_property
@@ -148,6 +148,16 @@ class GridReport:
         return (latex if kind == "latex" else markdown)(lay_out(found))
 
 
+def nothing_finished(paths: Sequence[Path]) -> str:
+    """What to say of places without a result."""
+    begun = list(map(str, run_folders(paths)))
+    if begun:
+        named = ", ".join(begun[:NAMED]) + (", ..." if len(begun) > NAMED else "")
+        return f"the tables need a finished run, got unfinished ones: {named}"
+    places = ", ".join(map(str, paths))
+    return f"{places}: neither a run folder nor a finished result there"
+
+
 def all_broken(scan: Scan, folders: Folders) -> tuple[str, ...]:
     """What is wrong with files and folders; what a file says, its folder need not."""
     said = dict(scan.broken)
@@ -158,11 +168,17 @@ def all_broken(scan: Scan, folders: Folders) -> tuple[str, ...]:
 
 
 def deliver(file: Path, content: str | bytes) -> None:
-    """Write to a file, its folders made, or to the terminal."""
+    """Write to a file, its folders made, or to the terminal.
+
+    A file appears whole or not at all.
+    """
     data = content.encode() if isinstance(content, str) else content
     if file == TERMINAL:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+    elif file.exists() and not file.is_file():
+        # A pipe or a device cannot be replaced, and holds nothing that could be lost.
+        file.write_bytes(data)
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
+        replace_file(file.resolve(), data)

@@ -113,13 +113,13 @@ class Folders:
 
 
 def find_folders(paths: Iterable[Path]) -> Folders:
-    """Every run folder at these places or inside them, however deep.
+    """The run folders at these places or inside them, however deep.
 
     A deployment's folder is passed over: it is no cell of a grid.
     """
     found: dict[str, Path] = {}
     broken: dict[str, str] = {}
-    for path in _run_folders(paths):
+    for path in run_folders(paths):
         try:
             key = _key(path)
             found |= {} if key is None else {key: path}
@@ -128,13 +128,14 @@ def find_folders(paths: Iterable[Path]) -> Folders:
     return Folders(found, broken)
 
 
-def _run_folders(paths: Iterable[Path]) -> Iterator[Path]:
+def run_folders(paths: Iterable[Path]) -> Iterator[Path]:
+    """Every run folder at these places or inside them, also if it cannot be read."""
     for path in paths:
         if (path / "config.json").is_file():
             yield path
         elif path.is_dir() and os.access(path, os.R_OK | os.X_OK):
             inside = (p for p in path.iterdir() if not p.name.startswith("."))
-            yield from _run_folders(sorted(inside))
+            yield from run_folders(sorted(inside))
 
 
 def _key(folder: Path) -> str | None:
