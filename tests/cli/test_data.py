@@ -155,6 +155,12 @@ def test_errors_of_the_library_come_through(
     assert result.output == ""
 
 
+def test_a_negative_seed_is_refused() -> None:
+    result = call(*TINY[:-1], "-1")
+    assert result.exit_code == 2
+    assert "'--seed': -1" in result.output
+
+
 def test_help_teaches() -> None:
     output = ok("--help")
     assert "Examples:" in output

@@ -66,7 +66,7 @@ def data(
         typer.Option(help="main-label: share of a client's images from its main class."),
     ] = None,
     clients: Annotated[int, typer.Option(help="How many clients.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the partition.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the partition.")] = 0,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the data set is looked for first.")
     ] = None,
