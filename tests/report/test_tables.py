@@ -89,17 +89,25 @@ def test_every_attack_success_stands_beside_its_floor(
     assert {cell.note for cell in table.rows[0].cells} == {""}
 
 
-def test_floor_without_a_stored_one_is_the_mean_over_the_attacked_rounds(
+def test_floor_is_the_mean_over_the_rounds_of_the_attacked_run(
     runs: list[RunView],
 ) -> None:
     quiet, _, struck = runs
     assert quiet.result is not None
     bare = replace(quiet, result=replace(quiet.result, metrics={"asr_final": 0.5}))
     asr = {record.round: record.asr["whole"] for record in quiet.rounds}
-    low = floor(struck, [bare, struck], "aasr")
-    assert low == pytest.approx(fmean(asr[n] for n in range(5, 30)))
-    low = floor(struck, [bare, struck], "aasr_from_10")
-    assert low == pytest.approx(fmean(asr[n] for n in range(10, 30)))
+    window = {**struck.config["attackers"], "stop": 8}
+    early = replace(struck, config={**struck.config, "attackers": window})
+    for clean in (quiet, bare):
+        for run, stop in ((struck, 30), (early, 8)):
+            low = floor(run, [clean, run], "aasr")
+            assert low == pytest.approx(fmean(asr[n] for n in range(5, stop)))
+            # This mean goes to the end, whenever the attack stops.
+            low = floor(run, [clean, run], "aasr_from_10")
+            assert low == pytest.approx(fmean(asr[n] for n in range(10, 30)))
+    seldom = tuple(r if r.round % 2 else replace(r, asr={}) for r in struck.rounds)
+    low = floor(replace(struck, rounds=seldom), [quiet, struck], "aasr")
+    assert low == pytest.approx(fmean(asr[n] for n in range(5, 30, 2)))
     assert floor(struck, [bare, struck], "asr_final") == 0.5
     assert floor(struck, [bare, struck], "ma_final") is None
     assert floor(struck, [struck], "aasr") is None

@@ -120,23 +120,34 @@ def find_clean(run: RunView, runs: Sequence[RunView]) -> RunView | None:
 def floor(run: RunView, runs: Sequence[RunView], key: str) -> float | None:
     """What an ASR of this run would be with no attack, from the clean run most like it.
 
-    The clean run's own metric, or where it has none (it has no attacked rounds) its mean
-    ASR over the rounds in which this run was attacked, as far as the key covers them.
+    The clean run's mean over the same rounds as this run's; the one in its own store is
+    over all rounds to the end, which an attack that stops before it leaves out.
     """
     clean = find_clean(run, runs)
     if clean is None or not key.startswith(("asr", "aasr")):
         return None
-    stored = share(clean, key)
-    if stored is not None or key == "asr_final":
-        return stored
-    first = int(key.removeprefix("aasr_from_")) if key.startswith("aasr_from_") else 0
-    rounds = {number for number in run.attacked_rounds if number >= first}
+    if key == "asr_final":
+        return share(clean, key)
+    rounds = _averaged(run, key)
     measured = [
         record.asr[clean.headline]
         for record in clean.rounds
         if record.round in rounds and clean.headline in record.asr
     ]
     return fmean(measured) if measured else None
+
+
+def _averaged(run: RunView, key: str) -> set[int]:
+    """The rounds that a mean ASR of the run is over."""
+    measured = {record.round for record in run.rounds if record.asr}
+    if key.startswith("aasr_from_"):
+        first = int(key.removeprefix("aasr_from_"))
+        return {number for number in measured if number >= first}
+    attackers = run.config.get("attackers")
+    if not isinstance(attackers, Mapping):
+        return measured.intersection(run.attacked_rounds)
+    start, stop = attackers.get("start") or 0, attackers.get("stop")
+    return {n for n in measured if n >= start and (stop is None or n < stop)}
 
 
 def metrics_table(runs: Sequence[RunView], labels: Sequence[str]) -> Table:
