@@ -56,6 +56,22 @@ def test_a_twin_that_the_grid_does_not_hold_is_still_the_floor() -> None:
     assert entry.samples[0].excess == 0.375
 
 
+def test_an_attack_that_stops_early_has_no_floor() -> None:
+    """Its twin's AASR is the mean to the end of the run, over other rounds."""
+    base = PAPER["mnist"]
+    for stop, floor in ((8, None), (base.rounds, 0.125), (None, 0.125)):
+        config = replace(base, attackers=replace(base.attackers, stop=stop))
+        found = {
+            c.key: result(c, aasr=a)
+            for c, a in ((config, 0.5), (clean_twin(config), 0.125))
+        }
+        (entry,) = entries(Grid("x", "x", (Cell(config, place(config)),)), found)
+        (sample,) = entry.samples
+        above = None if floor is None else 0.375
+        assert (sample.floor, sample.excess, sample.harm) == (floor, above, above)
+        assert entry.stops_early == (floor is None)
+
+
 def test_missing_seeds_are_counted_and_not_averaged() -> None:
     grid = paper_grid(nirs=["25"], pdrs=["46.875"], methods=["median"], seeds=[0, 1])
     first = next(c for c in grid.cells if c.at["attack"] == "dba")

@@ -49,6 +49,24 @@ def test_headline_and_card_count_cells_and_how_near_they_are() -> None:
     assert headline(entries(grid, {})) == ["0 of 5 cells are finished."]
 
 
+def test_headline_and_card_count_a_cell_of_the_paper_once() -> None:
+    variants = ["fedward-authors", "fedward:clip=authors", "fedward:eps=kth"]
+    methods = ["median", "fedward", *variants]
+    grid = paper_grid(nirs=["25"], pdrs=["46.875"], methods=methods)
+    shares = dict.fromkeys(variants, NEAR_AND_FAR["fedward"])
+    found = results(grid.cells, NEAR_AND_FAR | shares)
+    assert headline(entries(grid, found))[1:] == [
+        "The paper has 2 of them, seeds together. Attack success is within 5 points of the "
+        "paper's in 1, accuracy within 2 points in 2.",
+        "3 more stand beside the paper's number without counting: variants of its methods, "
+        "with other options or as the authors' code has them.",
+    ]
+    numbers = dict(tally(only_sheet(grid, found)).numbers)
+    assert numbers["AASR within 5 points"].text == "1 of 2"
+    alone = results(grid.cells, {"fedward-authors": {}})
+    assert [said[:14] for said in headline(entries(grid, alone))[1:]] == ["1 more stands "]
+
+
 def test_differences_are_the_far_cells_the_furthest_first() -> None:
     grid = paper_grid(nirs=["25"], pdrs=["46.875"])
     made = differences(entries(grid, results(grid.cells, NEAR_AND_FAR)))

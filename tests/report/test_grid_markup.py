@@ -11,6 +11,8 @@ from fedward.bench.grids import PAPER
 from fedward.report.grid_cells import entries
 from fedward.report.grid_markup import FEW, escaped, latex, markdown
 from fedward.report.grid_sheets import Matrix, Sheet, lay_out
+from fedward.report.palette import DASH
+from fedward.simulation.config import clean_twin
 from tests.needs import missing
 from tests.report.grids import Result, attack_grid, paper_grid, result, results
 
@@ -146,13 +148,38 @@ def test_markdown_of_a_small_matrix_is_written_out() -> None:
     assert ["dba", "yes", "fedward", "1", "95.00", "2.00", "1.00", "1.25", "25.00"] in rows
 
 
+def test_markdown_of_a_small_matrix_counts_what_is_missing() -> None:
+    grid = attack_grid(methods=["fedavg"])
+    found = results(grid.cells, {"fedavg": SHARES["fedavg"]})
+    text = markdown(lay_out(entries(grid, found)))
+    _, _, *rows = table_of(text)
+    assert [row[0] for row in rows] == ["dba", "norm-matching", "inner-product"]
+    assert "3 of 6 cells are missing." in text
+
+
+def test_markdown_says_that_an_attack_that_stops_early_has_no_floor() -> None:
+    base = PAPER["mnist"]
+    said = "An attack that stops before the run does has no floor"
+    for stop, floor in ((8, DASH), (None, "1.00")):
+        config = replace(base, attackers=replace(base.attackers, stop=stop))
+        cells = tuple(Cell(c, place(c)) for c in (clean_twin(config), config))
+        found = {c.key: result(c.config, aasr=0.01) for c in cells}
+        text = markdown(lay_out(entries(Grid("x", "x", cells), found)))
+        heads, _, _, row = table_of(text)
+        assert row[heads.index("floor")] == floor
+        assert (said in text) == (stop is not None)
+
+
 def test_markdown_of_a_large_matrix_is_compact() -> None:
     attacks = ["dba", "norm-matching", "inner-product", "label-flip", "pgd", "neurotoxin"]
     methods = ["fedavg", "median", "krum", "rfa", "flame", "fedcc", "fedward"]
     grid = attack_grid(attacks, methods)
     assert len(attacks) * len(methods) > FEW
-    found: dict[str, Result] = results(grid.cells, SHARES)
+    kept = [c for c in grid.cells if c.at["attack"] != "pgd"]
+    found: dict[str, Result] = results(kept, SHARES)
     heads, _, *rows = table_of(markdown(lay_out(entries(grid, found))))
     assert heads == ["attack", "shown against FedAvg", *methods]
     assert [row[0] for row in rows] == attacks
-    assert rows[0] == ["dba", "yes", "+89.00", "+9.72", "", "", "", "", "+1.00"]
+    lacking = ["missing"] * 4
+    assert rows[0] == ["dba", "yes", "+89.00", "+9.72", *lacking, "+1.00"]
+    assert rows[4] == ["pgd", "no: missing against FedAvg", *["missing"] * 7]

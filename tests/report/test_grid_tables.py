@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fedward.bench.grid import make_grid
 from fedward.bench.paper import NIRS, PDRS, Place, table1
 from fedward.bench.results import read_results
 from fedward.report.grid_cells import entries, found_grid
@@ -18,7 +20,15 @@ from fedward.report.grid_tables import (
     tone,
 )
 from fedward.report.intervals import interval
-from tests.report.grids import attack_grid, only_matrix, only_sheet, paper_grid, results
+from fedward.simulation.presets import PRESETS
+from tests.report.grids import (
+    attack_grid,
+    only_matrix,
+    only_sheet,
+    paper_grid,
+    result,
+    results,
+)
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -193,6 +203,33 @@ def test_a_defence_can_claim_nothing_against_an_attack_that_was_not_shown() -> N
     assert lines["inner-product"].note == "missing against FedAvg"
     quiet = lines["nobody attacks"].cells
     assert (quiet[1].text, quiet[4].text) == ("MA 90.00", "")
+
+
+def test_an_attack_without_its_clean_twin_was_measured_all_the_same() -> None:
+    grid = attack_grid(attacks=["dba", "norm-matching", "inner-product"])
+    found = results(grid.cells, {"fedavg": {"aasr": 0.72}})
+    twin = next(c.clean for c in grid.cells if c.at["attack"] == "norm-matching")
+    found |= {twin.key: result(twin.config, aasr=None)}
+    lines = matrix_table(only_matrix(grid, found)).blocks[0].lines
+    notes = {line.heading: line.note for line in lines}
+    assert notes["dba"] == notes["inner-product"] == "its clean twin is missing"
+    assert notes["norm-matching"] == "not measured against FedAvg"
+
+
+def test_an_attack_that_stops_early_is_not_judged_by_other_rounds() -> None:
+    base = PRESETS["demo"].config
+    stopped = {"x": replace(base, attackers=replace(base.attackers, stop=8))}
+    axes = {"attack": ["dba", "inner-product"], "defense": ["fedavg"]}
+    grid = make_grid("x", "x", stopped, axes)
+    _, struck, _, untargeted = grid.cells
+    found = {cell.key: result(cell.config) for cell in grid.cells}
+    found[struck.key] = result(struck.config, aasr=0.5)
+    found[untargeted.key] = result(untargeted.config, aasr=None, ma_last10=0.4)
+    lines = matrix_table(only_matrix(grid, found)).blocks[0].lines
+    notes = {line.heading: line.note for line in lines}
+    assert notes["dba"] == "stops before the run does, so it has no floor"
+    # Accuracy is over the same last rounds in both.
+    assert notes["inner-product"] == ""
 
 
 def test_an_attack_that_never_met_the_plain_mean_is_not_shown() -> None:

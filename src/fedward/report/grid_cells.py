@@ -19,7 +19,15 @@ from fedward.bench.paper import (
 )
 from fedward.report.intervals import Interval, interval
 from fedward.report.labels import flatten
-from fedward.simulation.config import RunConfig, clean_twin, from_table, is_clean, to_table
+from fedward.simulation.config import (
+    RunConfig,
+    clean_twin,
+    from_table,
+    is_clean,
+    named_options,
+    to_table,
+)
+from fedward.simulation.metrics import floor
 
 Result = Mapping[str, Any]
 """What a ``result.json`` holds."""
@@ -44,8 +52,10 @@ class Sample:
 
     @property
     def floor(self) -> float | None:
-        """The AASR of the clean twin, of which a twin has none."""
-        return None if is_clean(self.cell.config) else _share(self.twin, "aasr")
+        """The AASR of the clean twin, if it is over the same rounds; a twin has none."""
+        config = self.cell.config
+        twin = {"aasr": _share(self.twin, "aasr")}
+        return None if is_clean(config) else floor(config, twin)
 
     @property
     def excess(self) -> float | None:
@@ -111,6 +121,11 @@ class Entry:
         return self.over_seeds(lambda sample: sample.floor)
 
     @property
+    def stops_early(self) -> bool:
+        """Whether the attack stops before the run does, so that no twin is its floor."""
+        return floor(self.config, {"aasr": 0.0}) is None
+
+    @property
     def selects(self) -> bool:
         """Whether the defence accepts some clients and rejects others."""
         return bool(self.config.defense.selects)
@@ -131,6 +146,12 @@ class Entry:
     def deviations(self) -> tuple[str, ...]:
         """In what its settings are not the paper's protocol, where the paper has it."""
         return () if self.published is None else deviations(self.config)
+
+    @property
+    def variant(self) -> bool:
+        """Whether its method is none of the paper's, or has options of its own."""
+        name, changed = named_options(self.config)
+        return bool(changed) or name not in METHODS.values()
 
     def off(self, key: str) -> float | None:
         """Ours minus the paper's ``ma`` or ``aasr``; None where one of them is missing."""

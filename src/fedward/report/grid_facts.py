@@ -21,20 +21,28 @@ def headline(found: Sequence[Entry]) -> list[str]:
     said = [f"{done} of {len(samples)} cells are finished."]
     comparable = [entry for entry in found if entry.published and entry.measured]
     fair = [entry for entry in comparable if not entry.deviations]
-    if fair:
-        aasr, ma = (_near(fair, key) for key in ("aasr", "ma"))
+    own = [entry for entry in fair if not entry.variant]
+    if own:
+        aasr, ma = (_near(own, key) for key in ("aasr", "ma"))
         said.append(
-            f"The paper has {len(fair)} of them, seeds together. Attack success is within "
+            f"The paper has {len(own)} of them, seeds together. Attack success is within "
             f"{100 * NEAR['aasr']:.0f} points of the paper's in {aasr}, accuracy within "
             f"{100 * NEAR['ma']:.0f} points in {ma}."
         )
-    odd = len(comparable) - len(fair)
-    if odd:
+    variants, odd = len(fair) - len(own), len(comparable) - len(fair)
+    if variants:
         said.append(
-            f"{odd} more stand{'s' if odd == 1 else ''} beside the paper's number without "
-            "counting, because the settings are not the paper's."
+            f"{_beside(variants)}: variants of its methods, with other options or as the "
+            "authors' code has them."
         )
+    if odd:
+        said.append(f"{_beside(odd)}, because the settings are not the paper's.")
     return said
+
+
+def _beside(count: int) -> str:
+    stand = "stands" if count == 1 else "stand"
+    return f"{count} more {stand} beside the paper's number without counting"
 
 
 def _near(found: Sequence[Entry], key: str) -> int:
@@ -67,7 +75,9 @@ def tally(page: Sheet | Matrix) -> Tally:
         offs = [
             abs(off)
             for entry in page.entries
-            if not entry.deviations and (off := entry.off(key)) is not None
+            if not entry.deviations
+            and not entry.variant
+            and (off := entry.off(key)) is not None
         ]
         if offs:
             near = sum(off <= NEAR[key] for off in offs)

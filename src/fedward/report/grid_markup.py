@@ -160,6 +160,11 @@ def _sheet_markdown(sheet: Sheet) -> str:
         for entry in sheet.entries
         if entry.deviations and entry.measured
     ]
+    if any(entry.stops_early and entry.measured for entry in sheet.entries):
+        notes.append(
+            "An attack that stops before the run does has no floor: its clean twin's AASR "
+            "is over other rounds."
+        )
     return _markdown(sheet.title, COLUMNS, rows, [*_missing(sheet.entries), *notes])
 
 
@@ -207,7 +212,8 @@ LONG = (
 def _matrix_markdown(matrix: Matrix) -> str:
     if len(matrix.strikes) * len(matrix.methods) <= FEW:
         heads: Sequence[str] = LONG
-        rows = [_long("nobody attacks", "", cell) for cell in matrix.quiet if cell]
+        quiet = [cell for cell in matrix.quiet if cell is not None and cell.measured]
+        rows = [_long("nobody attacks", "", cell) for cell in quiet]
         rows += [
             _long(strike.attack, _verdict(strike), cell)
             for strike in matrix.strikes
@@ -241,8 +247,10 @@ def _verdict(strike: Strike) -> str:
 
 
 def _struck(entry: Entry | None) -> str:
-    if entry is None or not entry.measured:
+    if entry is None:
         return ""
+    if not entry.measured:
+        return "missing"
     made = entry.over_seeds(lambda sample: sample.harm)
     return DASH if made is None else signed(made.mean)
 

@@ -47,10 +47,10 @@ def records(found: Sequence[Entry]) -> list[dict[str, Any]]:
     """A row for every cell and seed, also for those that are missing.
 
     ``status`` is ``finished`` or ``missing``; what is undefined or unknown is None.
-    ``floor`` is the clean twin's AASR, ``not_the_papers`` names the settings that differ
-    from the protocol behind ``paper_ma`` and ``paper_aasr``. Last come the settings that
-    differ between rows and that no other column tells, as text under their paths, such as
-    ``attackers.count``.
+    ``floor`` is the clean twin's AASR, None if the attack stops before the run does;
+    ``not_the_papers`` names the settings that differ from the protocol behind ``paper_ma``
+    and ``paper_aasr``. Last come the settings that differ between rows and that no other
+    column tells, as text under their paths, such as ``attackers.count``.
     """
     axes = list(dict.fromkeys([*AXES, *(axis for entry in found for axis in entry.at)]))
     samples = [(entry, sample) for entry in found for sample in entry.samples]

@@ -233,11 +233,21 @@ def not_shown(strike: Strike) -> str | None:
         return "not run against FedAvg"
     made = strike.undefended.over_seeds(lambda sample: sample.harm)
     if made is None:
-        done = strike.undefended.measured
-        return "not measured against FedAvg" if done else "missing against FedAvg"
+        return _unmeasured(strike.undefended)
     if made.mean < SHOWN:
         return f"achieves {signed(made.mean)} against FedAvg"
     return None
+
+
+def _unmeasured(entry: Entry) -> str:
+    """Why it is not known what an attack achieves against the plain mean."""
+    if not entry.measured:
+        return "missing against FedAvg"
+    if entry.stops_early and entry.share("aasr") is not None:
+        return "stops before the run does, so it has no floor"
+    if all(sample.twin is None for sample in entry.measured):
+        return "its clean twin is missing"
+    return "not measured against FedAvg"
 
 
 def _strength(strike: Strike) -> Shown:
