@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from dataclasses import replace
@@ -9,7 +10,7 @@ import torch
 
 from fedward.simulation.checkpoint import CheckpointError, params_hash, read_checkpoint
 from fedward.simulation.config import from_table
-from fedward.simulation.folder import RunBroken, RunFolder, RunLocked
+from fedward.simulation.folder import RunBroken, RunFolder, RunLocked, replace_file
 from fedward.simulation.records import RoundRecord, State
 from fedward.simulation.rounds import simulate
 from tests.simulation.small import SMALL, small_federation
@@ -202,3 +203,18 @@ def test_hash_is_of_every_bit() -> None:
     params = torch.tensor([1.0, 0.0])
     assert params_hash(params) == params_hash(params.clone())
     assert params_hash(params) != params_hash(torch.tensor([1.0, -0.0]))
+
+
+def test_a_file_that_cannot_be_replaced_is_left_with_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    replace_file(tmp_path / "result.json", b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            replace_file(tmp_path / "result.json", b"new")
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b"old"
