@@ -73,6 +73,8 @@ def test_results_that_are_no_cells_of_the_grid_are_counted_and_named(stored: Pat
     assert head == "left out: 12 of 14 results, which are no cells of mine:"
     assert names[-1] == "  and 2 more, which --json names"
     assert len(names) == 11
+    for name in names[:-1]:
+        assert (", nobody attacks (" in name) == (" fedavg " in name)
     page = out.read_text()
     assert "Results that are no cells of mine: 12" in page
     assert all(f"({cell.key})" in page for cell in others.cells)

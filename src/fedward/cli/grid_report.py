@@ -22,6 +22,7 @@ from fedward.report.grid_html import (
 from fedward.report.grid_markup import latex, markdown
 from fedward.report.grid_records import as_csv, as_parquet, records
 from fedward.report.grid_sheets import lay_out
+from fedward.simulation.config import is_clean
 from fedward.simulation.folder import replace_file
 
 TERMINAL = Path("-")
@@ -83,7 +84,10 @@ class GridReport:
         """Results that are neither cells of the grid nor clean twins of any, by name."""
         known = {key for c in self.grid.cells for key in (c.key, c.clean.key)}
         others = {key: made for key, made in self.results.items() if key not in known}
-        return tuple(f"{describe(c)} ({c.key})" for c in found_grid(others).cells)
+        return tuple(
+            f"{describe(c)}{', nobody attacks' if is_clean(c.config) else ''} ({c.key})"
+            for c in found_grid(others).cells
+        )
 
     @property
     def notes(self) -> list[Note]:
