@@ -7,7 +7,7 @@ from torch import Tensor
 from fedward.defenses import AFA, FedAvg
 from fedward.defenses.afa import probability_below_half, similar_models
 from fedward.ops.gram import gram
-from tests.defenses.rounds import honest_rows, make_round
+from tests.defenses.rounds import honest_rows, make_round, mixed_rows
 
 
 def with_one_turned(row: int = 2) -> Tensor:
@@ -54,6 +54,15 @@ def test_against_the_algorithm_on_the_models(seed: int, xi: float, step: float) 
     everybody = torch.ones(9, dtype=torch.bool)
     members, _ = similar_models(gram(models), weights, everybody, xi, step)
     assert members.nonzero().flatten().tolist() == naive(models, weights, xi, step)
+
+
+@given(st.integers(0, 39))
+def test_models_are_compared_and_not_updates(seed: int) -> None:
+    round = make_round(mixed_rows(seed))
+    models = (round.params + round.updates).double()
+    # The defaults are the paper's settings.
+    expected = naive(models, torch.ones(10).double(), xi=2, xi_step=0.5)
+    assert AFA()(round).accepted.nonzero().flatten().tolist() == expected
 
 
 def test_a_model_turned_round_is_left_out() -> None:
@@ -114,3 +123,28 @@ def test_sample_counts_count_only_if_asked() -> None:
     torch.testing.assert_close(
         AFA(xi=100, weighted=True)(round).update, FedAvg(weighted=True)(round).update
     )
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [(50, "blocked: rejected in too many rounds"), (0, "similarity sticks out")],
+)
+def test_without_the_one_who_reported_samples_the_round_is_held(
+    bad: int, reason: str
+) -> None:
+    """The only weighted model is its own mean, from which it alone does not differ."""
+    memory = {
+        "clients": torch.tensor([0]),
+        "good": torch.tensor([0]),
+        "bad": torch.tensor([bad]),
+    }
+    round = make_round(honest_rows(), memory=memory)
+    round.weights[1:] = 0
+    round.weights[0] = 50
+    result = AFA(weighted=True)(round)
+    assert result.held == "everybody who is left reported 0 samples"
+    assert not result.update.any()
+    assert [verdict.reason for verdict in result.verdicts] == [reason] + [result.held] * 9
+    assert all(verdict.factor is None for verdict in result.verdicts)
+    assert not result.accepted.any()
+    assert dict(result.memory) == memory

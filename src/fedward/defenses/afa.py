@@ -73,6 +73,11 @@ class AFA:
             weights *= round.weights.double().cpu()
         products = gram(round.updates, shift=round.params)
         members, tests = similar_models(products, weights, ~blocked, self.xi, self.xi_step)
+        if not weights[members].any():
+            # No mean is left that anybody could be like, so no reputation changes.
+            reason = "everybody who is left reported 0 samples"
+            verdicts = _verdicts(members, blocked, norms, norms, held=reason)
+            return hold(round, reason, verdicts)
         shares = weights * members / weights[members].sum()
         memory = remember(
             round.memory,
@@ -136,19 +141,22 @@ def _verdicts(
     blocked: Bool[Tensor, " clients"],
     norms: Float64[Tensor, " clients"],
     factors: Float64[Tensor, " clients"],
+    held: str | None = None,
 ) -> tuple[Verdict, ...]:
-    def reason(used: bool, barred: bool) -> str:
+    def reason(left: bool, barred: bool) -> str:
         if barred:
             return "blocked: rejected in too many rounds"
-        return "as similar to the mean as the others" if used else "similarity sticks out"
+        if not left:
+            return "similarity sticks out"
+        return held or "as similar to the mean as the others"
 
     columns = (members.tolist(), blocked.tolist(), norms.tolist(), factors.tolist())
     return tuple(
         Verdict(
-            accepted=used,
-            reason=reason(used, barred),
+            accepted=left and held is None,
+            reason=reason(left, barred),
             norm=norm,
-            factor=factor if used else None,
+            factor=factor if left and held is None else None,
         )
-        for used, barred, norm, factor in zip(*columns, strict=True)
+        for left, barred, norm, factor in zip(*columns, strict=True)
     )
