@@ -29,6 +29,23 @@ class Short:
         return Aggregation(total, tuple(ACCEPTED if k else REJECTED for k in kept))
 
 
+class Fickle:
+    """Means the rows, but each rehearsal that it comes to know with another factor."""
+
+    selects = False
+    needs = 1
+
+    def __init__(self) -> None:
+        self.known: list[list[list[float]]] = []
+
+    def __call__(self, round: Round) -> Aggregation:
+        honest = round.updates[2:].tolist()
+        if honest not in self.known:
+            self.known.append(honest)
+        factor = (2, -1, -3)[self.known.index(honest)]
+        return Aggregation(factor * round.updates.mean(0), (ACCEPTED,) * len(round.updates))
+
+
 @pytest.mark.parametrize("peak", [0.0, 0.3, 1.1, 2.5])
 def test_the_search_finds_where_the_gain_breaks_off(peak: float) -> None:
     found = best_strength(lambda t: t if t <= peak else -1.0, 2.5, 6)
@@ -85,6 +102,27 @@ def test_the_direction_is_from_the_clean_to_the_poisoned_update() -> None:
     clean = torch.tensor([2.0, 0, 0, 0, 0, 0]).repeat(2, 1)
     sent = Adaptive(strongest=2).craft(clean / 2, knowledge(clean=clean))
     torch.testing.assert_close(sent, clean * 0)
+
+
+def test_the_direction_is_that_of_the_means() -> None:
+    """Backwards between the first clean and the first poisoned row, forwards on average."""
+    own, clean = torch.zeros(2, 2, 6)
+    own[:, 0] = torch.tensor([-1.0, 5.0])
+    clean[:, 0] = torch.tensor([3.0, -1.0])
+    sent = Adaptive(base=Attack(), strongest=1).craft(own, knowledge(clean=clean))
+    torch.testing.assert_close(sent, own)
+
+
+@pytest.mark.parametrize(("rehearsals", "strength"), [(1, 1.0), (2, 1.0), (3, 0.0)])
+def test_the_gains_of_all_rehearsals_are_summed(rehearsals: int, strength: float) -> None:
+    """One, two and three of them make 2, 1 and -2 times the movement."""
+    clean = torch.randn(2, 6, generator=stream(1))
+    own = clean + torch.tensor([100.0, 0, 0, 0, 0, 0])
+    rule = Fickle()
+    attack = Adaptive(base=Attack(), strongest=1, rehearsals=rehearsals)
+    sent = attack.craft(own, knowledge(clean=clean, defense=rule))
+    torch.testing.assert_close(sent, clean + strength * (own - clean))
+    assert len(rule.known) == rehearsals
 
 
 def test_the_rehearsed_round_is_the_coming_one() -> None:

@@ -45,6 +45,17 @@ def test_without_z_the_round_gives_it() -> None:
     torch.testing.assert_close(sent[0], clean.mean(0) - z * clean.std(0))
 
 
+def test_without_z_the_round_gives_the_backdoors_interval_too() -> None:
+    clean = torch.randn(4, 6, generator=stream(1))
+    known = knowledge(attackers=4, clients=10, clean=clean)
+    # Far above everything in three coordinates, and far below in the others.
+    far = torch.tensor([9.0, 9, 9, -9, -9, -9])
+    sent = LittleBackdoor().craft(far.repeat(4, 1), known)
+    z = NormalDist().inv_cdf(2 / 3)
+    wanted = clean.mean(0) + z * far.sign() * clean.std(0)
+    torch.testing.assert_close(sent, wanted.expand(4, 6))
+
+
 def test_the_backdoor_stays_within_z_deviations_and_is_whole_inside() -> None:
     clean, own = torch.randn(2, 4, 6, generator=stream(2))
     known = knowledge(attackers=4, clean=clean)

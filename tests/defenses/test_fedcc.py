@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, strategies as st
@@ -99,6 +101,33 @@ def test_layerwise_by_hand() -> None:
         i for i in range(10) if result.verdicts[i].reason == "used in every layer"
     ] == kept
     assert sum(verdict.factor or 0 for verdict in result.verdicts) == pytest.approx(10)
+
+
+def test_every_layer_is_weighted_by_the_softmax_of_the_similarities() -> None:
+    """Also of the compared one, where those who are kept are alike from 0.65 to 1."""
+    rows = 0.1 * honest_rows()
+    shares = [0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.92, 0.96, 1]
+    lost = torch.zeros(6, 8)
+    lost[5] = 5
+    start = make_round(rows).params[FC1]
+    rows[:, FC1] = torch.tensor(shares)[:, None] * (lost.flatten() - start)
+    round = make_round(rows)
+    scores = similarities(round, "fc1.weight").tolist()
+    assert scores[9] < 0.3
+    assert [min(scores[:9]), max(scores)] == pytest.approx([0.65, 1], abs=0.01)
+    kept = range(9)
+    result = FedCCLayerwise()(round)
+    reasons = [verdict.reason for verdict in result.verdicts]
+    assert reasons == ["used in every layer"] * 9 + ["kept out of fc1.weight"]
+    expected = torch.stack(
+        [
+            sum(math.exp(scores[i]) * column[i] for i in used)
+            / sum(math.exp(scores[i]) for i in used)
+            for k, column in enumerate(rows.double().T)
+            for used in [kept if FC1.start <= k < FC1.stop else range(10)]
+        ]
+    )
+    torch.testing.assert_close(result.update, expected.float())
 
 
 def test_the_authors_cluster_the_updates_of_the_output_layer() -> None:

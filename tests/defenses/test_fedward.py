@@ -1,9 +1,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from sklearn.cluster import OPTICS
 from torch import Tensor
 
 from fedward.defenses.fedward import Fedward, FedwardAuthors
@@ -13,6 +15,7 @@ from fedward.ops.auto_optics import EpsRule
 from fedward.ops.sign_sum import sign_sum
 from fedward.ops.signatures import signatures
 from fedward.protocol import Round
+from tests.defenses.rounds import LAYOUT, mixed_rows
 from tests.ops.matrices import LAYERS, matrices
 
 
@@ -196,6 +199,38 @@ def test_authors_variant() -> None:
     assert result.facts["bound"] == cap
     assert result.facts["min_samples"] == 5
     assert not result.accepted[:4].any()
+
+
+def ternary(row: Tensor) -> list[float]:
+    """Entry by entry: what is at most half of its layer's largest becomes zero first."""
+    amplified = []
+    for columns in LAYOUT.slices:
+        layer = row[columns].tolist()
+        peak = max(map(abs, layer))
+        amplified += [math.copysign(peak, x) if abs(x) > peak / 2 else 0.0 for x in layer]
+    return amplified
+
+
+@given(st.integers(0, 39))
+def test_the_authors_cluster_ternary_vectors(seed: int) -> None:
+    """By scikit-learn, whose walk is begun at the densest client as ours is."""
+    rows = mixed_rows(seed)
+    vectors = np.array([ternary(row) for row in rows])
+    gaps = np.linalg.norm(vectors[:, None] - vectors, axis=2)
+    sorted_gaps = np.sort(gaps)
+    # Ten clients: min_samples is 5, itself counted; eps is the median of entries 5.
+    order = np.lexsort((sorted_gaps[:, 5], sorted_gaps[:, 4]))
+    oracle = OPTICS(
+        min_samples=5,
+        metric="precomputed",
+        cluster_method="dbscan",
+        eps=float(np.median(sorted_gaps[:, 5])),
+    )
+    labels = oracle.fit(gaps[order][:, order]).labels_
+    sizes = np.bincount(labels[labels >= 0])
+    largest = np.sort(order[labels == sizes.argmax()])
+    accepted = FedwardAuthors()(make_round(rows, LAYOUT)).accepted
+    assert accepted.nonzero().flatten().tolist() == largest.tolist()
 
 
 def test_scaling_an_attacker_does_not_widen_the_bound() -> None:

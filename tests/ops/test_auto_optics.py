@@ -165,8 +165,8 @@ def test_two_far_groups_of_six_and_four(rule: EpsRule) -> None:
     assert group.members.sum() >= 4
 
 
-def test_equal_clusters_the_tighter_wins() -> None:
-    """Two clusters of three: cores 1 and reachabilities 1 against 2."""
+def test_the_jump_to_the_later_of_equal_clusters_counts_against_it() -> None:
+    """Two of three: the later is tighter within, but was reached from afar."""
     graph = OpticsGraph(
         torch.arange(6),
         torch.tensor([2.0, 2.0, 2.0, 1.0, 1.0, 1.0], dtype=torch.float64),
@@ -178,6 +178,18 @@ def test_equal_clusters_the_tighter_wins() -> None:
     larger = torch.tensor([0, 0, -1, 1, 1, 1])
     assert majority_group(larger, graph).tolist() == [False] * 3 + [True] * 3
     assert not majority_group(torch.full((6,), -1), graph).any()
+
+
+@pytest.mark.parametrize("denser", [0, 1])
+def test_of_clusters_equal_in_that_too_the_one_with_the_densest_client_wins(
+    denser: int,
+) -> None:
+    core = torch.full((6,), 2.0, dtype=torch.float64)
+    core[3 * denser + 1] = 1
+    reach = torch.tensor([np.inf, 2.0, 2.0, 2.0, 2.0, 2.0], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 0, 1, 1, 1])
+    found = majority_group(labels, OpticsGraph(torch.arange(6), core, reach))
+    assert torch.equal(found, labels == denser)
 
 
 def test_canonical_order_breaks_ties_by_content() -> None:
@@ -208,6 +220,14 @@ def test_densest_takes_the_core_and_its_nearest() -> None:
     distances = pairwise_euclidean(rows)
     # Third nearest with self: 1.5, 1, 1.5, 8, 18.5, so row 1 with rows 0 and 2.
     assert densest(rows, distances, 3).tolist() == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("line", [[0.0, -1, 1, 9], [9.0, 1, -1, 0], [-1.0, 9, 1, 0]])
+def test_densest_takes_all_that_are_as_near_as_the_last(line: list[float]) -> None:
+    """Of -1, 0 and 1 the middle is the densest, and has two others at distance 1."""
+    rows = torch.tensor(line)[:, None]
+    taken = densest(rows, pairwise_euclidean(rows), 2)
+    assert taken.tolist() == [place != 9 for place in line]
 
 
 def test_needs_four_clients() -> None:
