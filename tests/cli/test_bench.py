@@ -214,7 +214,7 @@ def test_a_damaged_small_file_is_named_and_stops_nothing(
         assert done.stderr.startswith(f"left alone: results/mine/{name}.json does not hold")
         assert len(done.stderr.splitlines()) == 1
         told = json.loads(done.stdout)
-        assert told["damaged"] == [done.stderr.strip().removeprefix("left alone: ")]
+        assert told["broken"] == [done.stderr.strip().removeprefix("left alone: ")]
         assert [cell["state"] for cell in told["cells"]] == ["finished"] * 6
         key = next(c["key"] for c in told["cells"] if c["folder"].count("median"))
         beside = damaged.with_name(f"{name}-{key}.json")

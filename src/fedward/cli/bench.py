@@ -128,7 +128,7 @@ def bench(
         cluster=cluster,
         quiet=quiet or as_json,
     )
-    for why in run.damaged:
+    for why in run.broken:
         print(f"left alone: {why}", file=sys.stderr)
     if dry_run:
         run.show(as_json)

@@ -94,7 +94,7 @@ class GridRun:
         return scan_results([folder])
 
     @property
-    def damaged(self) -> list[str]:
+    def broken(self) -> list[str]:
         """What is wrong with each small file that is left alone."""
         return list(self._small_files.broken.values())
 
@@ -262,7 +262,7 @@ class GridRun:
             "finished": finished,
             "failed": len(self.failed),
             "time_left": self.time_left(),
-            "damaged": self.damaged,
+            "broken": self.broken,
         }
 
     def _row(self, cell: Cell) -> dict[str, Any]:

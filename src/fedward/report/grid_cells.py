@@ -27,7 +27,7 @@ from fedward.simulation.config import (
     named_options,
     to_table,
 )
-from fedward.simulation.metrics import floor
+from fedward.simulation.metrics import floor, stops_early
 
 Result = Mapping[str, Any]
 """What a ``result.json`` holds."""
@@ -123,7 +123,7 @@ class Entry:
     @property
     def stops_early(self) -> bool:
         """Whether the attack stops before the run does, so that no twin is its floor."""
-        return floor(self.config, {"aasr": 0.0}) is None
+        return stops_early(self.config)
 
     @property
     def selects(self) -> bool:

@@ -67,11 +67,16 @@ def floor(config: RunConfig, twin: Mapping[str, Any] | None) -> float | None:
     Args:
         twin: the figures of the clean twin.
     """
-    stop = config.rounds if config.attackers.stop is None else config.attackers.stop
-    if twin is None or (stop < config.rounds and not is_clean(config)):
+    if twin is None or stops_early(config):
         return None
     value = twin.get("aasr")
     return None if value is None else float(value)
+
+
+def stops_early(config: RunConfig) -> bool:
+    """Whether somebody attacks, and stops before the run does."""
+    stop = config.attackers.stop
+    return stop is not None and stop < config.rounds and not is_clean(config)
 
 
 def headlines(records: Iterable[RoundRecord]) -> list[float]:
